@@ -1,0 +1,188 @@
+//! What every node of a run can reach: counters, the failure policy, the stop sign.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
+
+use crate::error::{Cause, Error, ItemError};
+use crate::item::ItemId;
+use crate::plan::Plan;
+use crate::signal::Signals;
+use crate::stage::{Watch, guard};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Takes the items that failed, where they do not end the run.
+pub(crate) type FailureSink<'r> = Box<dyn FnMut(ItemError) + Send + 'r>;
+
+/// What becomes of an item that fails.
+enum Policy<'r> {
+    /// The first in order ends the run.
+    FailFast { first: Mutex<Option<ItemError>> },
+    /// Each is handed over and the run goes on.
+    Collect { sink: Mutex<FailureSink<'r>> },
+}
+
+pub(crate) struct Context<'r> {
+    pub(crate) plan: Plan,
+    pub(crate) fates: CachePadded<Fates>,
+    meters: Vec<CachePadded<Meter>>,
+    policy: Policy<'r>,
+    broken: Mutex<Option<Error>>,
+    pub(crate) signals: Arc<Signals>,
+    cutoff: AtomicU64,
+    parcel_items: AtomicU64,
+}
+
+/// How many items met which fate outside the scheduler.
+#[derive(Default)]
+pub(crate) struct Fates {
+    pub(crate) children: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) filtered: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) expanded: AtomicU64,
+}
+
+/// What one stage did.
+#[derive(Default)]
+pub(crate) struct Meter {
+    pub(crate) items: AtomicU64,
+    pub(crate) busy_nanos: AtomicU64,
+    /// Bytes of a recent heavy output.
+    learned: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn record(&self, items: usize, busy: Duration) {
+        count(&self.items, items as u64);
+        count(&self.busy_nanos, u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Remembers the heaviest output of late; an eighth is forgotten each time.
+    pub(crate) fn learn(&self, heaviest: u64) {
+        // Relaxed and racy on purpose: it is a guess, and a lost update only
+        // makes it an older guess.
+        let before = self.learned.load(Ordering::Relaxed);
+        self.learned.store(heaviest.max(before - before / 8), Ordering::Relaxed);
+    }
+
+    pub(crate) fn learned(&self) -> u64 {
+        self.learned.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds to a counter. Relaxed: counters are read when the threads are joined.
+pub(crate) fn count(counter: &AtomicU64, by: u64) {
+    if by > 0 {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+impl<'r> Context<'r> {
+    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
+        let policy = match failures {
+            Some(sink) => Policy::Collect { sink: Mutex::new(sink) },
+            None => Policy::FailFast { first: Mutex::new(None) },
+        };
+        Self {
+            meters: plan.stages.iter().map(|_| CachePadded::default()).collect(),
+            plan,
+            fates: CachePadded::default(),
+            policy,
+            broken: Mutex::new(None),
+            signals: Arc::default(),
+            cutoff: AtomicU64::new(u64::MAX),
+            parcel_items: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn meter(&self, stage: usize) -> &Meter {
+        &self.meters[stage]
+    }
+
+    pub(crate) fn watch(&self, id: &ItemId) -> Watch<'_> {
+        Watch {
+            stopped: self.signals.stopped(),
+            cutoff: &self.cutoff,
+            source_index: id.source_index(),
+            fail_fast: self.is_fail_fast(),
+        }
+    }
+
+    pub(crate) fn is_fail_fast(&self) -> bool {
+        matches!(self.policy, Policy::FailFast { .. })
+    }
+
+    /// Records that `item` failed in `stage`. Where that ends the run, `failed`
+    /// becomes the first failed item in order.
+    pub(crate) fn fail(
+        &self,
+        stage: usize,
+        item: ItemId,
+        cause: Cause,
+        failed: &mut Option<ItemId>,
+    ) {
+        count(&self.fates.failed, 1);
+        let stage = self.plan.stages[stage].name.clone();
+        let error = ItemError { stage, item: item.clone(), cause };
+        match &self.policy {
+            Policy::FailFast { first } => {
+                self.cutoff.fetch_min(item.source_index(), Ordering::Relaxed);
+                let mut first = first.lock();
+                if first.as_ref().is_none_or(|earlier| item < earlier.item) {
+                    *first = Some(error);
+                }
+                if failed.as_ref().is_none_or(|earlier| item < *earlier) {
+                    *failed = Some(item);
+                }
+            }
+            Policy::Collect { sink } => {
+                if let Err(cause) = guard(|| (sink.lock())(error)) {
+                    self.break_run(Error::Sink { sink: "failure sink", item, cause });
+                }
+            }
+        }
+    }
+
+    /// Ends the run for a reason that no policy can get over.
+    pub(crate) fn break_run(&self, error: Error) {
+        self.broken.lock().get_or_insert(error);
+        self.signals.stop();
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.signals.stopped().load(Ordering::Acquire) && self.broken.lock().is_some()
+    }
+
+    /// What ended the run early, the unconditional reason first.
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        let broken = self.broken.lock().take();
+        broken.or_else(|| match &self.policy {
+            Policy::FailFast { first } => first.lock().take().map(Error::Item),
+            Policy::Collect { .. } => None,
+        })
+    }
+
+    /// Items a `flat_map` should make in one go.
+    pub(crate) fn parcel_items(&self) -> u64 {
+        self.parcel_items.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_parcel_items(&self, items: u64) {
+        self.parcel_items.store(items, Ordering::Relaxed);
+    }
+
+    /// Bytes a parcel of several items may need: a fraction of either account,
+    /// so that batching never decides what fits.
+    pub(crate) fn parcel_bytes(&self) -> u64 {
+        let Plan { line, reserve, .. } = self.plan;
+        reserve.min(line - reserve) / 4
+    }
+
+    /// How many items of `weight` bytes each make a parcel.
+    pub(crate) fn items_within(&self, most: u64, weight: u64) -> u64 {
+        most.min(self.parcel_bytes() / weight.max(1)).max(1)
+    }
+}

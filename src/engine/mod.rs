@@ -1,0 +1,30 @@
+//! Runs pipelines. Private, and the only place where threads, queues and permits
+//! meet.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `scheduler` | the rules of admission and order, as a state machine without threads |
+//! | `run` | the threads that drive it, and who wakes whom |
+//! | `assembly` | from stages to nodes |
+//! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
+//! | `parcel` | what moves between them |
+//! | `context` | what all of them can reach |
+//! | `summary` | from a finished run to its report |
+
+mod assembly;
+mod context;
+mod ends;
+mod expand;
+mod node;
+mod parcel;
+mod run;
+mod scheduler;
+mod summary;
+
+pub(crate) use assembly::{First, Link, Then};
+pub(crate) use context::{Context, FailureSink, count};
+pub(crate) use ends::{Outlet, Sink, Source};
+pub(crate) use parcel::{Depot, Port};
+pub(crate) use run::Run;
+pub(crate) use scheduler::Halt;
+pub(crate) use summary::{error_of, report_of};

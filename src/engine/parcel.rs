@@ -1,0 +1,263 @@
+//! What moves through a run: parcels of neighbouring items, of whatever type.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::context::{Context, count};
+use super::scheduler::{Produced, Settlement};
+use crate::error::Cause;
+use crate::item::ItemId;
+use crate::queue::{Entry, Need};
+use crate::stage::{Numbered, Weigher, forget_each, guard};
+use crate::sync::Mutex;
+
+/// A parcel and what is to be done with it, its type forgotten.
+pub(crate) trait Task<'r>: Send {
+    /// Does the step for this parcel and, where the segment batches, for `rest`.
+    fn run(
+        self: Box<Self>,
+        id: ItemId,
+        rest: Vec<(ItemId, BoxTask<'r>)>,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    );
+}
+
+pub(crate) type BoxTask<'r> = Box<dyn Task<'r> + 'r>;
+
+/// Where parcels of `T` enter a node.
+pub(crate) trait Port<'r, T>: Send + Sync {
+    /// Takes a parcel from the node above: queues it, or runs it at once where
+    /// the two are fused.
+    fn pass(
+        self: Arc<Self>,
+        parcel: Parcel<T>,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    );
+}
+
+/// Neighbouring items that move as one.
+pub(crate) struct Parcel<T> {
+    /// The id that offsets count from, and the parcel's place in the order.
+    pub(crate) base: ItemId,
+    pub(crate) items: Vec<Numbered<T>>,
+    pub(crate) weights: Weights,
+    /// Bytes that the ancestors of these items hold meanwhile.
+    pub(crate) chain: u64,
+}
+
+/// What the items of a parcel weigh.
+pub(crate) enum Weights {
+    /// Each the same.
+    Shallow(u64),
+    /// Each its own.
+    Declared(Vec<u64>),
+}
+
+impl<T> Parcel<T> {
+    /// A parcel of items as `stage` made them, weighed.
+    pub(crate) fn weighed(
+        (base, items, chain): (ItemId, Vec<Numbered<T>>, u64),
+        weigher: Option<&Weigher<'_, T>>,
+        stage: usize,
+        cx: &Context<'_>,
+        failed: &mut Option<ItemId>,
+    ) -> Self {
+        let weights = Weights::Shallow(size_of::<T>() as u64);
+        let mut parcel = Self { base, items, weights, chain };
+        if let Some(weigher) = weigher {
+            let bytes = parcel.measure(weigher, stage, cx, failed);
+            parcel.weights = Weights::Declared(bytes);
+        }
+        parcel
+    }
+
+    /// No items, but bytes that are held.
+    pub(crate) fn holding(base: ItemId, bytes: u64) -> Self {
+        Self { base, items: Vec::new(), weights: Weights::Declared(vec![bytes]), chain: 0 }
+    }
+
+    /// `weigher` of each item. An item for which it panics fails in `stage`.
+    pub(crate) fn measure(
+        &mut self,
+        weigher: &Weigher<'_, T>,
+        stage: usize,
+        cx: &Context<'_>,
+        failed: &mut Option<ItemId>,
+    ) -> Vec<u64> {
+        let mut bytes = Vec::with_capacity(self.items.len());
+        while bytes.len() < self.items.len() {
+            let measured = guard(|| {
+                for item in &self.items[bytes.len()..] {
+                    bytes.push(weigher(&item.value));
+                }
+            });
+            if let Err(cause) = measured {
+                self.fail_at(bytes.len(), cause, stage, cx, failed);
+            }
+        }
+        bytes
+    }
+
+    /// Fails the item at `place`; where that ends the run, those behind it are
+    /// dropped too.
+    pub(crate) fn fail_at(
+        &mut self,
+        place: usize,
+        cause: Cause,
+        stage: usize,
+        cx: &Context<'_>,
+        failed: &mut Option<ItemId>,
+    ) {
+        cx.fail(stage, self.id_at(place), cause, failed);
+        let end = if cx.is_fail_fast() { self.items.len() } else { place + 1 };
+        count(&cx.fates.cancelled, (end - place - 1) as u64);
+        let dropped: Vec<_> = self.items.drain(place..end).collect();
+        forget_each(dropped.into_iter());
+        if let Weights::Declared(bytes) = &mut self.weights {
+            bytes.drain(place..end.min(bytes.len()));
+        }
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        match &self.weights {
+            Weights::Shallow(bytes) => bytes * self.items.len() as u64,
+            Weights::Declared(bytes) => bytes.iter().fold(0, |sum, more| sum.saturating_add(*more)),
+        }
+    }
+
+    pub(crate) fn weight_at(&self, place: usize) -> u64 {
+        match &self.weights {
+            Weights::Shallow(bytes) => *bytes,
+            Weights::Declared(bytes) => bytes[place],
+        }
+    }
+
+    /// What its heaviest item weighs.
+    pub(crate) fn heaviest(&self) -> u64 {
+        match &self.weights {
+            Weights::Shallow(bytes) => *bytes,
+            Weights::Declared(bytes) => bytes.iter().copied().max().unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn id_at(&self, place: usize) -> ItemId {
+        self.base.sibling(u64::from(self.items[place].offset))
+    }
+
+    /// Cuts the items from `place` on off into a parcel of their own.
+    pub(crate) fn split_off(&mut self, place: usize) -> Self {
+        let base = self.id_at(place);
+        let mut items = self.items.split_off(place);
+        let first = items[0].offset;
+        items.iter_mut().for_each(|item| item.offset -= first);
+        let weights = match &mut self.weights {
+            Weights::Shallow(bytes) => Weights::Shallow(*bytes),
+            Weights::Declared(bytes) => Weights::Declared(bytes.split_off(place)),
+        };
+        Self { base, items, weights, chain: self.chain }
+    }
+
+    /// What the scheduler needs to know of the parcel beside its task.
+    pub(crate) fn label(&self, segment: usize, need: Need) -> Produced<()> {
+        let entry = Entry { items: self.items.len() as u64, need, task: () };
+        Produced { id: self.base.clone(), segment, weight: self.weight(), entry }
+    }
+}
+
+/// Asks the ledger for what each step of a parcel needs, in pieces where the
+/// whole is too much to move as one.
+pub(crate) struct Desk<'a, 'r, T> {
+    pub(crate) stage: usize,
+    pub(crate) per_item: Option<&'a Weigher<'r, T>>,
+    pub(crate) cx: &'a Context<'r>,
+}
+
+impl<T> Desk<'_, '_, T> {
+    /// Cuts `parcel` into pieces that fit and hands each, with its need, to
+    /// `queue`. An item that no line could carry fails here.
+    pub(crate) fn admit(
+        &self,
+        mut parcel: Parcel<T>,
+        failed: &mut Option<ItemId>,
+        mut queue: impl FnMut(Parcel<T>, Vec<u64>),
+    ) {
+        let mut needs = match self.per_item {
+            Some(per_item) => parcel.measure(per_item, self.stage, self.cx, failed),
+            None => vec![0; if self.fits_whole(&parcel) { 0 } else { parcel.items.len() }],
+        };
+        while !parcel.items.is_empty() {
+            let place = self.piece(&parcel, &needs);
+            if place == 0 {
+                let allowed = self.cx.plan.reserve;
+                let needed = self.needed(&parcel, &needs, 0);
+                let cause = Cause::TooLarge { needed, allowed };
+                parcel.fail_at(0, cause, self.stage, self.cx, failed);
+                needs.truncate(parcel.items.len() + 1);
+                needs.drain(..1);
+                continue;
+            }
+            if place == parcel.items.len() {
+                queue(parcel, needs);
+                return;
+            }
+            let rest = parcel.split_off(place);
+            let rest_needs = needs.split_off(place);
+            queue(std::mem::replace(&mut parcel, rest), std::mem::replace(&mut needs, rest_needs));
+        }
+    }
+
+    /// Whether all items are light and nothing more is asked for them.
+    fn fits_whole(&self, parcel: &Parcel<T>) -> bool {
+        parcel.chain.saturating_add(parcel.weight()) <= self.cx.parcel_bytes()
+    }
+
+    /// What the item at `place` takes of the line, its ancestors included.
+    fn needed(&self, parcel: &Parcel<T>, needs: &[u64], place: usize) -> u64 {
+        let step = needs.get(place).copied().unwrap_or(0);
+        parcel.chain.saturating_add(parcel.weight_at(place)).saturating_add(step)
+    }
+
+    /// How many items go first: as many as make a light parcel, else one, or
+    /// none if that one is too large.
+    fn piece(&self, parcel: &Parcel<T>, needs: &[u64]) -> usize {
+        if needs.is_empty() && self.fits_whole(parcel) {
+            return parcel.items.len();
+        }
+        let mut sum = self.needed(parcel, needs, 0);
+        if sum > self.cx.plan.reserve {
+            return 0;
+        }
+        let mut place = 1;
+        while place < parcel.items.len() {
+            let more = self.needed(parcel, needs, place) - parcel.chain;
+            sum = sum.saturating_add(more);
+            if sum > self.cx.parcel_bytes() {
+                break;
+            }
+            place += 1;
+        }
+        place
+    }
+}
+
+/// Parcels that wait under a ticket, for those who need several at once or take
+/// them from outside the run's threads.
+pub(crate) struct Depot<T> {
+    parcels: Mutex<BTreeMap<ItemId, Parcel<T>>>,
+}
+
+impl<T> Depot<T> {
+    pub(crate) fn new() -> Self {
+        Self { parcels: Mutex::new(BTreeMap::new()) }
+    }
+
+    pub(crate) fn put(&self, parcel: Parcel<T>) {
+        self.parcels.lock().insert(parcel.base.clone(), parcel);
+    }
+
+    pub(crate) fn take(&self, id: &ItemId) -> Option<Parcel<T>> {
+        self.parcels.lock().remove(id)
+    }
+}

@@ -1,0 +1,236 @@
+//! The threads of a run: the only place where threads, queues and permits meet.
+//!
+//! Threads are not workers. A worker is a right to call a stage, with a state; a
+//! thread takes whatever the scheduler hands it, so an item is carried onward by
+//! the thread that made it unless something older or further downstream waits.
+//!
+//! One mutex guards the scheduler. A thread that finds nothing to do under it takes
+//! the count of the work bell under it too, and sleeps only while that count
+//! stands; so no wake-up can fall between the look and the sleep. Who changes the
+//! state rings:
+//!
+//! | change | made by | wakes |
+//! |---|---|---|
+//! | a step or a pull was settled | the thread that did it | goes on itself; one parked thread if there is more to do |
+//! | an output became ready | the thread that settled | the consumer, if it waits |
+//! | the consumer took an output | the consumer | one parked thread if that made room |
+//! | the run was stopped or ended | whoever did it | everybody |
+//! | a partial batch or a deadline came due | nobody | a parked thread's own timer |
+//!
+//! A woken thread that finds more to do than it takes wakes the next.
+
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::ends::Pull;
+use super::parcel::BoxTask;
+use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
+use crate::item::ItemId;
+use crate::stage::forget_quietly;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+
+/// A run under way.
+pub(crate) struct Run<'r> {
+    board: Mutex<Board<'r>>,
+    /// Counts the settlements, for those who look again before they park.
+    settled: AtomicU64,
+    source: Box<dyn Pull<'r> + 'r>,
+    pub(crate) cx: Context<'r>,
+    begun: Instant,
+}
+
+/// What the mutex guards.
+struct Board<'r> {
+    scheduler: Scheduler<BoxTask<'r>>,
+    parked: usize,
+    /// Parked threads that wake by themselves.
+    timed: usize,
+    consumer_waits: bool,
+}
+
+/// Looks at the settlement counter before a thread parks: some microseconds,
+/// about what parking and waking would cost.
+const SPINS: u32 = 200;
+
+impl<'r> Run<'r> {
+    pub(crate) fn new(
+        cx: Context<'r>,
+        source: Box<dyn Pull<'r> + 'r>,
+        outside_sink: bool,
+        time_limit: Option<Duration>,
+    ) -> Self {
+        let limit = time_limit.map(|limit| Nanos::try_from(limit.as_nanos()).unwrap_or(Nanos::MAX));
+        let scheduler = Scheduler::new(&cx.plan, outside_sink, limit);
+        let board = Board { scheduler, parked: 0, timed: 0, consumer_waits: false };
+        let settled = AtomicU64::new(0);
+        Self { board: Mutex::new(board), settled, source, cx, begun: Instant::now() }
+    }
+
+    /// One thread's part of the run, until there is nothing left to do.
+    pub(crate) fn work(&self) {
+        // Declared before the guard, so dropped after it.
+        let _halt_on_unwind = HaltOnUnwind(self);
+        let mut settlement = Settlement::default();
+        let mut dropped = Vec::new();
+        let mut board = self.board.lock();
+        loop {
+            if self.cx.signals.is_cancelled() {
+                board.scheduler.halt(Halt::Cancelled, &mut dropped);
+            }
+            match board.scheduler.choose(self.now()) {
+                Choice::Run { segment, first: (id, task), rest } => {
+                    self.wake_for_more(&board);
+                    let took = MutexGuard::unlocked(&mut board, || {
+                        let begun = self.now();
+                        task.run(id, rest, &self.cx, &mut settlement);
+                        self.now() - begun
+                    });
+                    let now = self.now();
+                    board.scheduler.settle(segment, took, now, &mut settlement, &mut dropped);
+                }
+                Choice::Pull { id, most } => {
+                    self.wake_for_more(&board);
+                    let (read, ended) = MutexGuard::unlocked(&mut board, || {
+                        self.source.pull(id, most, &self.cx, &mut settlement)
+                    });
+                    let now = self.now();
+                    board.scheduler.settle_pull(read, ended, now, &mut settlement, &mut dropped);
+                }
+                Choice::Idle { until } => {
+                    self.park(&mut board, until);
+                    continue;
+                }
+                Choice::Over => break,
+            }
+            self.after_settling(&mut board, &mut dropped);
+        }
+        board.scheduler.drop_rest(&mut dropped);
+        drop(board);
+        // Those who sleep look up and leave; those who run give up if the run
+        // was stopped.
+        if self.with_scheduler(|scheduler| scheduler.halted().is_some()) {
+            self.cx.signals.stop();
+        } else {
+            self.cx.signals.work.ring_all();
+            self.cx.signals.outputs.ring_all();
+        }
+        dropped.into_iter().for_each(forget_quietly);
+    }
+
+    /// The next outputs for a consumer outside: waits until there are some, or
+    /// `None` when there will be none.
+    pub(crate) fn next_output(&self) -> Option<(ItemId, BoxTask<'r>)> {
+        let mut board = self.board.lock();
+        loop {
+            if let Some(output) = board.scheduler.choose_output(self.now()) {
+                return Some(output);
+            }
+            if board.scheduler.is_over() {
+                return None;
+            }
+            let seen = self.cx.signals.outputs.rings();
+            board.consumer_waits = true;
+            MutexGuard::unlocked(&mut board, || self.cx.signals.outputs.wait(seen, None));
+            board.consumer_waits = false;
+        }
+    }
+
+    /// The consumer is done with the parcel `id`.
+    pub(crate) fn settle_output(&self, id: ItemId) {
+        let mut settlement = Settlement { consumed: vec![id], ..Settlement::default() };
+        let mut dropped = Vec::new();
+        let mut board = self.board.lock();
+        let sink = self.cx.plan.segments.len() - 1;
+        board.scheduler.settle(sink, 0, self.now(), &mut settlement, &mut dropped);
+        self.after_settling(&mut board, &mut dropped);
+        self.wake_for_more(&board);
+    }
+
+    /// Stops the run: nothing new is begun.
+    pub(crate) fn halt(&self, why: Halt) {
+        let mut dropped = Vec::new();
+        self.board.lock().scheduler.halt(why, &mut dropped);
+        self.cx.signals.stop();
+        dropped.into_iter().for_each(forget_quietly);
+    }
+
+    /// Looks at the scheduler, for the report.
+    pub(crate) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler<BoxTask<'r>>) -> R) -> R {
+        look(&self.board.lock().scheduler)
+    }
+
+    /// Time since the run began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos::try_from(self.begun.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    fn after_settling(
+        &self,
+        board: &mut MutexGuard<'_, Board<'r>>,
+        dropped: &mut Vec<BoxTask<'r>>,
+    ) {
+        // Relaxed: a hint for those who spin; the lock orders what it hints at.
+        self.settled.fetch_add(1, Ordering::Relaxed);
+        self.cx.set_parcel_items(board.scheduler.parcel_items());
+        if self.cx.is_broken() {
+            board.scheduler.halt(Halt::Broken, dropped);
+        }
+        if board.consumer_waits && (board.scheduler.has_output() || board.scheduler.is_over()) {
+            self.cx.signals.outputs.ring_one();
+        }
+        if !dropped.is_empty() {
+            MutexGuard::unlocked(board, || dropped.drain(..).for_each(forget_quietly));
+        }
+    }
+
+    /// Wakes one who is parked if there is work beyond what this thread has taken
+    /// or if nobody would wake for what comes due.
+    fn wake_for_more(&self, board: &Board<'r>) {
+        let alarm_unheard = || board.timed == 0 && board.scheduler.next_alarm().is_some();
+        if board.parked > 0 && (board.scheduler.has_work(self.now()) || alarm_unheard()) {
+            self.cx.signals.work.ring_one();
+        }
+    }
+
+    /// Waits for work: looks a little longer, then sleeps.
+    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>, until: Option<Nanos>) {
+        let settled = self.settled.load(Ordering::Relaxed);
+        let news = MutexGuard::unlocked(board, || {
+            (0..SPINS).any(|_| {
+                std::hint::spin_loop();
+                self.settled.load(Ordering::Relaxed) != settled
+            })
+        });
+        // The lock was given up: whatever happened meanwhile is looked at before
+        // sleeping.
+        if news || board.scheduler.is_over() || board.scheduler.has_work(self.now()) {
+            return;
+        }
+        let seen = self.cx.signals.work.rings();
+        if self.cx.signals.is_cancelled() {
+            return;
+        }
+        board.parked += 1;
+        board.timed += usize::from(until.is_some());
+        let until_instant = until.map(|nanos| self.begun + Duration::from_nanos(nanos));
+        MutexGuard::unlocked(board, || self.cx.signals.work.wait(seen, until_instant));
+        board.timed -= usize::from(until.is_some());
+        board.parked -= 1;
+    }
+}
+
+/// Ends a run if one of its threads is left by a panic of our own, so that nobody
+/// waits for a thread that is gone.
+struct HaltOnUnwind<'a, 'r>(&'a Run<'r>);
+
+impl Drop for HaltOnUnwind<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halt(Halt::Broken);
+        }
+    }
+}

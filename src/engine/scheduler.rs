@@ -1,0 +1,654 @@
+//! What runs next: the rules of admission and order, as a state machine.
+//!
+//! Nothing here knows of threads, clocks or user code. Whoever drives it brings
+//! the lock, the time and the work: [`Scheduler::choose`] says what to do next,
+//! [`Scheduler::settle`] takes what came of it. The same code runs under
+//! the engine's threads and under an exhaustive search of its states.
+//!
+//! A *parcel* is a run of neighbouring items that moves as one. Each step
+//! consumes parcels and yields parcels; the bytes of the consumed fund the
+//! yielded, in one transaction. See [`crate::ledger`] for who may draw on what.
+//!
+//! Why the oldest can always go on (the argument for I1-I5):
+//! - it is looked at first, whatever its queue, and passes every bound that
+//!   counts parcels (I4);
+//! - its step is admitted on the reserve, of which nobody else holds a byte
+//!   (I2), and which is at least as large as any single step (larger ones failed
+//!   when they were offered);
+//! - a worker is taken only with admission in hand and given back when the call
+//!   returns, so no worker is held by one who waits (I3).
+
+use crate::frontier::Frontier;
+use crate::item::ItemId;
+use crate::ledger::{Account, Ledger, Permit};
+use crate::plan::Plan;
+use crate::queue::{AgeQueue, Entry, Need};
+
+/// Nanoseconds since the run began.
+pub(crate) type Nanos = u64;
+
+/// How long a partial batch waits for company while a worker is free.
+pub(crate) const LINGER: Nanos = 1_000_000;
+
+/// What a driver is to do next.
+#[derive(Debug)]
+pub(crate) enum Choice<T> {
+    /// Run these parcels (one, unless the segment batches) and settle.
+    Run { segment: usize, first: (ItemId, T), rest: Vec<(ItemId, T)> },
+    /// Read at most `most` items from the source into the parcel `id` and settle.
+    Pull { id: ItemId, most: u64 },
+    /// Nothing until something is settled, or until the given time.
+    Idle { until: Option<Nanos> },
+    /// Nothing any more.
+    Over,
+}
+
+/// A parcel that came of a step.
+#[derive(Debug)]
+pub(crate) struct Produced<T> {
+    pub(crate) id: ItemId,
+    /// The segment it waits for.
+    pub(crate) segment: usize,
+    /// Bytes it holds while it waits.
+    pub(crate) weight: u64,
+    pub(crate) entry: Entry<T>,
+}
+
+impl Produced<()> {
+    /// The parcel with its task.
+    pub(crate) fn with<T>(self, task: T) -> Produced<T> {
+        let Entry { items, need, task: () } = self.entry;
+        let entry = Entry { items, need, task };
+        Produced { id: self.id, segment: self.segment, weight: self.weight, entry }
+    }
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub(crate) struct Settlement<T> {
+    /// Parcels that were consumed.
+    pub(crate) consumed: Vec<ItemId>,
+    pub(crate) produced: Vec<Produced<T>>,
+    /// The first item, in order, that failed and must stop the run.
+    pub(crate) failed: Option<ItemId>,
+    /// Items that were looked at, for the cost of one.
+    pub(crate) items: u64,
+}
+
+impl<T> Default for Settlement<T> {
+    fn default() -> Self {
+        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0 }
+    }
+}
+
+/// Why a run was stopped before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    Cancelled,
+    Deadline,
+    /// The source, a sink or a worker's state failed, or the consumer left.
+    Broken,
+}
+
+/// What is kept for an unfinished parcel, wherever it is.
+#[derive(Debug)]
+struct Live {
+    /// For what it carries.
+    cargo: Permit,
+    /// For the step it is in.
+    step: Option<Permit>,
+    items: u64,
+    segment: usize,
+    queued: bool,
+}
+
+/// Where the worker-time of a segment went while its workers did not work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    pub(crate) input: Nanos,
+    pub(crate) downstream: Nanos,
+    pub(crate) memory: Nanos,
+    pub(crate) core: Nanos,
+}
+
+#[derive(Debug)]
+struct Segment<T> {
+    workers: usize,
+    /// Parcels that may wait in `queue` before the segment above pauses.
+    bound: usize,
+    /// Its calls wait rather than compute, so they take no core.
+    waits: bool,
+    /// Items wanted for a call, where calls take batches.
+    gather: Option<u64>,
+    queue: AgeQueue<T>,
+    running: usize,
+    /// The head of the queue was refused memory.
+    hungry: bool,
+    /// When the waiting partial batch was begun.
+    partial_since: Option<Nanos>,
+    waited: Waits,
+    nanos_per_item: f64,
+}
+
+/// The source as the scheduler sees it.
+#[derive(Debug)]
+struct Source {
+    open: bool,
+    pulling: bool,
+    /// A pull was refused memory.
+    hungry: bool,
+    read: u64,
+    /// Items the last pull was allowed to take.
+    last_pull: u64,
+    /// Learned bytes an item.
+    item_weight: u64,
+}
+
+/// The state of a run.
+#[derive(Debug)]
+pub(crate) struct Scheduler<T> {
+    ledger: Ledger,
+    frontier: Frontier<Live>,
+    /// One for each segment of the plan, and the sink.
+    segments: Vec<Segment<T>>,
+    source: Source,
+    cores: usize,
+    computing: usize,
+    ordered: bool,
+    /// The consumer serves the sink's queue, not the workers.
+    outside_sink: bool,
+    window: u64,
+    aboard: u64,
+    most_aboard: u64,
+    cancelled: u64,
+    deadline: Option<Nanos>,
+    halted: Option<Halt>,
+    /// Items after this one are of no use any more.
+    cutoff: Option<ItemId>,
+    clock: Nanos,
+}
+
+/// Time a parcel of small items should take in its slowest segment: long enough
+/// to hide the cost of a step, short enough to keep latency and the tail low.
+const PARCEL_NANOS: f64 = 100_000.0;
+/// Items in a parcel at the most.
+const PARCEL_ITEMS: u64 = 4_096;
+/// Weight of the latest measurement in the running cost an item.
+const COST_GAIN: f64 = 0.25;
+
+impl<T> Scheduler<T> {
+    pub(crate) fn new(plan: &Plan, outside_sink: bool, deadline: Option<Nanos>) -> Self {
+        let sink = plan.segments.len() - 1;
+        let segments = plan.segments.iter().enumerate().map(|(index, segment)| Segment {
+            workers: segment.workers,
+            bound: segment.queue_bound,
+            waits: segment.waits || (outside_sink && index == sink),
+            gather: segment.gather,
+            queue: AgeQueue::new(),
+            running: 0,
+            hungry: false,
+            partial_since: None,
+            waited: Waits::default(),
+            nanos_per_item: 0.0,
+        });
+        Self {
+            ledger: Ledger::new(plan.line, plan.reserve),
+            frontier: Frontier::new(),
+            segments: segments.collect(),
+            source: Source {
+                open: true,
+                pulling: false,
+                hungry: false,
+                read: 0,
+                last_pull: 0,
+                item_weight: 0,
+            },
+            cores: plan.cores,
+            computing: 0,
+            ordered: plan.ordered,
+            outside_sink,
+            window: plan.window,
+            aboard: 0,
+            most_aboard: 0,
+            cancelled: 0,
+            deadline,
+            halted: None,
+            cutoff: None,
+            clock: 0,
+        }
+    }
+
+    /// Says what to do next. Whatever it hands out has its worker, its core and
+    /// its bytes.
+    pub(crate) fn choose(&mut self, now: Nanos) -> Choice<T> {
+        self.advance_clock(now);
+        if self.deadline.is_some_and(|deadline| now >= deadline) && !self.is_over() {
+            // What waits is dropped by `drop_rest`, which every driver calls at the end.
+            self.halted.get_or_insert(Halt::Deadline);
+        }
+        if self.is_over() {
+            return Choice::Over;
+        }
+        let chosen = self.choose_oldest().or_else(|| self.choose_downstream_first());
+        chosen
+            .or_else(|| self.force_partial_batch())
+            .unwrap_or_else(|| Choice::Idle { until: self.next_alarm() })
+    }
+
+    /// Whether [`choose`](Self::choose) would find something to do at `now`.
+    pub(crate) fn has_work(&self, now: Nanos) -> bool {
+        if self.is_over() {
+            return true;
+        }
+        if self.oldest_queued().is_some_and(|(segment, _)| self.may_start(segment, now)) {
+            return true;
+        }
+        for index in (0..self.segments.len()).rev() {
+            if self.segments[index].hungry {
+                return false;
+            }
+            if self.is_ours(index)
+                && self.may_start(index, now)
+                && !self.is_blocked_downstream(index)
+            {
+                return true;
+            }
+        }
+        self.may_pull() && !self.source.hungry
+    }
+
+    /// Takes what came of a step of `segment`; tasks that are of no use any more
+    /// go to `dropped`, to be dropped outside the lock.
+    pub(crate) fn settle(
+        &mut self,
+        segment: usize,
+        took: Nanos,
+        now: Nanos,
+        settlement: &mut Settlement<T>,
+        dropped: &mut Vec<T>,
+    ) {
+        self.advance_clock(now);
+        let slot = &mut self.segments[segment];
+        slot.running -= 1;
+        if settlement.items > 0 {
+            let cost = took as f64 / settlement.items as f64;
+            slot.nanos_per_item += COST_GAIN * (cost - slot.nanos_per_item);
+        }
+        if !slot.waits {
+            self.computing -= 1;
+        }
+        self.exchange(settlement, dropped);
+    }
+
+    /// Takes what came of a pull: `read` items, and whether the source has more.
+    pub(crate) fn settle_pull(
+        &mut self,
+        read: u64,
+        exhausted: bool,
+        now: Nanos,
+        settlement: &mut Settlement<T>,
+        dropped: &mut Vec<T>,
+    ) {
+        self.advance_clock(now);
+        self.source.pulling = false;
+        self.source.open &= !exhausted;
+        self.source.read += read;
+        if read > 0 {
+            let weight = settlement.produced.iter().map(|parcel| parcel.weight).sum::<u64>();
+            let remembered = self.source.item_weight - self.source.item_weight / 8;
+            self.source.item_weight = remembered.max(weight / read);
+        }
+        self.exchange(settlement, dropped);
+    }
+
+    /// The next parcel for a consumer outside, if there is one. The consumer
+    /// settles it like a worker.
+    pub(crate) fn choose_output(&mut self, now: Nanos) -> Option<(ItemId, T)> {
+        self.advance_clock(now);
+        let sink = self.segments.len() - 1;
+        let id = self.deliverable()?;
+        let (id, task, _) = self.start(sink, &id)?;
+        Some((id, task))
+    }
+
+    /// Whether a consumer outside would get something.
+    pub(crate) fn has_output(&self) -> bool {
+        self.deliverable().is_some()
+    }
+
+    /// Stops the run: nothing is started any more, what waits is dropped.
+    pub(crate) fn halt(&mut self, why: Halt, dropped: &mut Vec<T>) {
+        self.halted.get_or_insert(why);
+        self.source.open = false;
+        self.purge(dropped);
+    }
+
+    /// Takes out what is left when the run is over.
+    pub(crate) fn drop_rest(&mut self, dropped: &mut Vec<T>) {
+        if self.halted.is_some() {
+            self.purge(dropped);
+        }
+    }
+
+    /// Why the run was stopped, if it was.
+    pub(crate) fn halted(&self) -> Option<Halt> {
+        self.halted
+    }
+
+    /// Whether nothing will be handed out any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.halted.is_some()
+            || (!self.source.open && !self.source.pulling && self.frontier.is_empty())
+    }
+
+    /// Items of the parcels a pull or a `flat_map` should make next.
+    pub(crate) fn parcel_items(&self) -> u64 {
+        let slowest =
+            self.segments.iter().map(|segment| segment.nanos_per_item).fold(0.0, f64::max);
+        let by_cost = if slowest > 0.0 { (PARCEL_NANOS / slowest) as u64 } else { 1 };
+        by_cost.clamp(1, PARCEL_ITEMS)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Items that were dropped by the scheduler itself.
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.cancelled
+    }
+
+    /// Items read from the source.
+    pub(crate) fn read(&self) -> u64 {
+        self.source.read
+    }
+
+    /// The most items that were aboard at once.
+    pub(crate) fn most_aboard(&self) -> u64 {
+        self.most_aboard
+    }
+
+    pub(crate) fn waits(&self, segment: usize) -> Waits {
+        self.segments[segment].waited
+    }
+
+    /// The first item, in order, that stopped the run.
+    pub(crate) fn cutoff(&self) -> Option<&ItemId> {
+        self.cutoff.as_ref()
+    }
+}
+
+/// Choosing.
+impl<T> Scheduler<T> {
+    fn oldest_queued(&self) -> Option<(usize, ItemId)> {
+        let id = self.frontier.oldest()?;
+        let live = self.frontier.get(id)?;
+        let sink_is_ours = !(self.outside_sink && live.segment == self.segments.len() - 1);
+        (live.queued && sink_is_ours).then(|| (live.segment, id.clone()))
+    }
+
+    fn choose_oldest(&mut self) -> Option<Choice<T>> {
+        let (segment, id) = self.oldest_queued()?;
+        if !self.may_start(segment, self.clock) {
+            return None;
+        }
+        self.run(segment, id)
+    }
+
+    /// Downstream first: finishing an item frees memory, starting one takes it.
+    fn choose_downstream_first(&mut self) -> Option<Choice<T>> {
+        for index in (0..self.segments.len()).rev() {
+            let startable = self.is_ours(index) && self.may_start(index, self.clock);
+            if startable && !self.is_blocked_downstream(index) {
+                let id = self.segments[index].queue.head().map(|(id, _)| id.clone())?;
+                let choice = self.run(index, id);
+                if choice.is_some() {
+                    return choice;
+                }
+            }
+            // A head that waits for memory is older than the rest of its queue,
+            // and what is further upstream would only take more: nobody passes.
+            if self.segments[index].hungry {
+                return None;
+            }
+        }
+        if self.may_pull() { self.pull() } else { None }
+    }
+
+    /// Whether the workers serve the segment, beyond what is the oldest's.
+    fn is_ours(&self, index: usize) -> bool {
+        index != self.segments.len() - 1 || !(self.ordered || self.outside_sink)
+    }
+
+    /// When nothing moves, the batch the oldest waits in has nobody to wait for.
+    fn force_partial_batch(&mut self) -> Option<Choice<T>> {
+        if self.source.pulling || self.segments.iter().any(|segment| segment.running > 0) {
+            return None;
+        }
+        let (segment, id) = self.oldest_queued()?;
+        self.run(segment, id)
+    }
+
+    /// Hands out `id`, and in a batching segment its followers, if admitted.
+    fn run(&mut self, index: usize, id: ItemId) -> Option<Choice<T>> {
+        let (id, task, mut items) = self.start(index, &id)?;
+        let mut rest = Vec::new();
+        if let Some(wanted) = self.segments[index].gather {
+            while items < wanted {
+                let Some((next, _)) = self.segments[index].queue.head() else { break };
+                let next = next.clone();
+                let Some((next, task, more)) = self.admit(index, &next) else { break };
+                items += more;
+                rest.push((next, task));
+            }
+            let segment = &mut self.segments[index];
+            segment.partial_since = (!segment.queue.is_empty()).then_some(self.clock);
+        }
+        Some(Choice::Run { segment: index, first: (id, task), rest })
+    }
+
+    /// Admits `id` and takes a worker and, unless the segment waits, a core.
+    fn start(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
+        let started = self.admit(index, id);
+        let segment = &mut self.segments[index];
+        segment.hungry = started.is_none();
+        if started.is_some() {
+            segment.running += 1;
+            self.computing += usize::from(!segment.waits);
+        }
+        started
+    }
+
+    /// Books what the step of `id` needs and takes it off its queue.
+    fn admit(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
+        let need = self.segments[index].queue.get(id)?.need;
+        let oldest = self.frontier.oldest() == Some(id);
+        let step = book_step(&mut self.ledger, need, oldest)?;
+        let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
+        live.step = Some(step);
+        live.queued = false;
+        let entry = self.segments[index].queue.take(id).expect("it was looked at just now");
+        Some((id.clone(), entry.task, entry.items))
+    }
+
+    fn may_start(&self, index: usize, now: Nanos) -> bool {
+        let segment = &self.segments[index];
+        !segment.queue.is_empty()
+            && segment.running < segment.workers
+            && (segment.waits || self.computing < self.cores)
+            && segment.is_batch_ready(now)
+    }
+
+    fn is_blocked_downstream(&self, index: usize) -> bool {
+        self.segments.get(index + 1).is_some_and(|next| next.queue.len() >= next.bound)
+    }
+
+    fn may_pull(&self) -> bool {
+        self.source.open
+            && !self.source.pulling
+            && self.computing < self.cores
+            && self.aboard < self.window
+            && self.segments[0].queue.len() < self.segments[0].bound
+    }
+
+    fn pull(&mut self) -> Option<Choice<T>> {
+        let room = self.window - self.aboard;
+        let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
+        let id = ItemId::new(self.source.read);
+        let guess = Need { declared: 0, learned: self.source.item_weight.saturating_mul(most) };
+        let oldest = self.frontier.is_empty();
+        let step = book_step(&mut self.ledger, guess, oldest);
+        self.source.hungry = step.is_none();
+        let step = step?;
+        let cargo = self.ledger.charge(0, Account::Common);
+        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false };
+        self.frontier.enter(id.clone(), live);
+        self.source.pulling = true;
+        self.source.last_pull = most;
+        Some(Choice::Pull { id, most })
+    }
+
+    /// What the sink may be given next.
+    fn deliverable(&self) -> Option<ItemId> {
+        let sink = self.segments.last().expect("a run has a sink");
+        let (id, _) = sink.queue.head()?;
+        let ready = sink.running == 0 && (!self.ordered || self.frontier.oldest() == Some(id));
+        ready.then(|| id.clone())
+    }
+
+    /// When something comes due by itself.
+    pub(crate) fn next_alarm(&self) -> Option<Nanos> {
+        let partial = self.segments.iter().filter_map(|segment| segment.partial_since).min();
+        partial.map(|since| since + LINGER).into_iter().chain(self.deadline).min()
+    }
+}
+
+/// Settling.
+impl<T> Scheduler<T> {
+    fn exchange(&mut self, settlement: &mut Settlement<T>, dropped: &mut Vec<T>) {
+        for id in settlement.consumed.drain(..) {
+            let live = self.frontier.leave(&id).expect("only a live parcel is consumed");
+            self.aboard -= live.items;
+            self.release(live);
+        }
+        if let Some(id) = settlement.failed.take() {
+            self.cut(id, dropped);
+        }
+        for produced in settlement.produced.drain(..) {
+            if self.is_useful(&produced.id) {
+                self.enqueue(produced);
+            } else {
+                self.cancelled += produced.entry.items;
+                dropped.push(produced.entry.task);
+            }
+        }
+        settlement.items = 0;
+        for (_, live) in self.frontier.oldest_chain() {
+            self.ledger.promote(&mut live.cargo);
+        }
+        self.most_aboard = self.most_aboard.max(self.aboard);
+        // Bytes were released: whoever was refused may ask again.
+        self.segments.iter_mut().for_each(|segment| segment.hungry = false);
+        self.source.hungry = false;
+    }
+
+    fn enqueue(&mut self, produced: Produced<T>) {
+        let Produced { id, segment, weight, entry } = produced;
+        let cargo = self.ledger.charge(weight, Account::Common);
+        let live = Live { cargo, step: None, items: entry.items, segment, queued: true };
+        self.aboard += entry.items;
+        self.frontier.enter(id.clone(), live);
+        let queue = &mut self.segments[segment];
+        queue.queue.push(id, entry);
+        if queue.gather.is_some() {
+            queue.partial_since.get_or_insert(self.clock);
+        }
+    }
+
+    fn release(&mut self, live: Live) {
+        self.ledger.release(live.cargo);
+        if let Some(step) = live.step {
+            self.ledger.release(step);
+        }
+    }
+
+    /// Stops everything behind `id`; what is older goes on, so that the first
+    /// failure in order is found whatever the schedule.
+    fn cut(&mut self, id: ItemId, dropped: &mut Vec<T>) {
+        if self.cutoff.as_ref().is_some_and(|cutoff| *cutoff <= id) {
+            return;
+        }
+        self.cutoff = Some(id);
+        self.source.open = false;
+        self.purge(dropped);
+    }
+
+    fn is_useful(&self, id: &ItemId) -> bool {
+        self.halted.is_none()
+            && self.cutoff.as_ref().is_none_or(|cutoff| id < cutoff && !cutoff.descends_from(id))
+    }
+
+    fn purge(&mut self, dropped: &mut Vec<T>) {
+        for index in 0..self.segments.len() {
+            let mut queue = std::mem::replace(&mut self.segments[index].queue, AgeQueue::new());
+            for (id, entry) in queue.take_unless(|id| self.is_useful(id)) {
+                let live = self.frontier.leave(&id).expect("what is queued is unfinished");
+                self.aboard -= live.items;
+                self.release(live);
+                self.cancelled += entry.items;
+                dropped.push(entry.task);
+            }
+            if queue.is_empty() {
+                self.segments[index].partial_since = None;
+            }
+            self.segments[index].queue = queue;
+        }
+    }
+
+    /// Books the time since the last event to where each idle worker stood.
+    fn advance_clock(&mut self, now: Nanos) {
+        let passed = now.saturating_sub(self.clock);
+        if passed == 0 {
+            return;
+        }
+        for index in 0..self.segments.len() {
+            let idle =
+                (self.segments[index].workers - self.segments[index].running) as u64 * passed;
+            let blocked = self.is_blocked_downstream(index);
+            let segment = &mut self.segments[index];
+            let account = if segment.queue.is_empty() || !segment.is_batch_ready(now) {
+                &mut segment.waited.input
+            } else if blocked {
+                &mut segment.waited.downstream
+            } else if segment.hungry {
+                &mut segment.waited.memory
+            } else {
+                &mut segment.waited.core
+            };
+            *account += idle;
+        }
+        self.clock = now;
+    }
+}
+
+impl<T> Segment<T> {
+    /// Whether a call may start, as far as batching has a say.
+    fn is_batch_ready(&self, now: Nanos) -> bool {
+        let Some(wanted) = self.gather else { return true };
+        self.queue.items() >= wanted
+            || self.partial_since.is_some_and(|since| now >= since + LINGER)
+    }
+}
+
+/// Books what a step needs: on the reserve for the oldest, which is never
+/// refused what was declared, on the common account for all others.
+fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Option<Permit> {
+    let account = if oldest { Account::Reserve } else { Account::Common };
+    let mut step = ledger.charge(0, account);
+    if !oldest {
+        return ledger.admit(&mut step, need.wanted()).then_some(step);
+    }
+    let bytes = need.wanted().min(ledger.reserve_room()).max(need.declared);
+    assert!(ledger.admit(&mut step, bytes), "the reserve is smaller than a step of the oldest");
+    Some(step)
+}

@@ -1,0 +1,69 @@
+//! From a finished run to what the caller is told.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::run::Run;
+use super::scheduler::{Halt, Nanos};
+use crate::error::Error;
+use crate::report::{Report, StageReport, peak_resident};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The figures of a run whose threads are joined.
+pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
+    let Context { plan, fates, .. } = &run.cx;
+    // Relaxed: the threads that counted are joined.
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let mut report = Report {
+        children: get(&fates.children),
+        delivered: get(&fates.delivered),
+        filtered: get(&fates.filtered),
+        failed: get(&fates.failed),
+        cancelled: get(&fates.cancelled),
+        expanded: get(&fates.expanded),
+        elapsed: run.elapsed(),
+        threads,
+        kept: plan.memory - plan.line,
+        line: plan.line,
+        peak_resident: peak_resident(),
+        ..Report::default()
+    };
+    run.with_scheduler(|scheduler| {
+        let ledger = scheduler.ledger();
+        debug_assert_eq!((ledger.booked(), ledger.overweight()), (0, 0), "permits were lost");
+        report.read = scheduler.read();
+        report.cancelled += scheduler.cancelled();
+        report.peak_reserved = ledger.peak_booked();
+        report.peak_overweight = ledger.peak_overweight();
+        report.most_aboard = scheduler.most_aboard();
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let meter = run.cx.meter(index);
+            let waits = scheduler.waits(stage.segment);
+            let time = |nanos: Nanos| Duration::from_nanos(nanos);
+            report.stages.push(StageReport {
+                name: stage.name.clone(),
+                workers: stage.workers(),
+                calls: get(&meter.items),
+                busy: time(get(&meter.busy_nanos)),
+                fused: plan.segments[stage.segment].stages.start != index,
+                waited_input: time(waits.input),
+                waited_downstream: time(waits.downstream),
+                waited_memory: time(waits.memory),
+                waited_core: time(waits.core),
+            });
+        }
+    });
+    report
+}
+
+/// What ended the run early, if anything did.
+pub(crate) fn error_of(run: &Run<'_>, time_limit: Option<Duration>) -> Option<Error> {
+    if let Some(error) = run.cx.take_error() {
+        return Some(error);
+    }
+    match run.with_scheduler(|scheduler| scheduler.halted())? {
+        Halt::Cancelled => Some(Error::Cancelled),
+        Halt::Deadline => Some(Error::Deadline { limit: time_limit.unwrap_or_default() }),
+        Halt::Broken => None,
+    }
+}

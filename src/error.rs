@@ -1,0 +1,360 @@
+//! What can go wrong, told with the stage, the item, the numbers and the way out.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::item::ItemId;
+use crate::units::Bytes;
+
+/// Any error of a user's own code, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything this crate can refuse or fail at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An environment variable is set to something that is not understood.
+    #[error("{variable}={value:?}: {problem}; accepted: {accepted}")]
+    Variable {
+        /// The variable's name.
+        variable: String,
+        /// The value as it was set.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+        /// The grammar of this variable.
+        accepted: &'static str,
+    },
+
+    /// A file that may hold a memory limit exists and could not be read or
+    /// understood, so the limit is unknown, which is not the same as unlimited.
+    #[error(
+        "the memory limit in {} is unknown: {source}; \
+         make the file readable or set PLIMSOLL_MEMORY to a number of bytes",
+        path.display()
+    )]
+    LimitUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not be read.
+        source: io::Error,
+    },
+
+    /// The budget has no memory or no cores.
+    #[error("the budget has no {what} ({origin}); a run needs at least one {unit}")]
+    ZeroBudget {
+        /// `"memory"` or `"cores"`.
+        what: &'static str,
+        /// Where the zero came from.
+        origin: String,
+        /// `"byte"` or `"core"`.
+        unit: &'static str,
+    },
+
+    /// Two stages would be tuned by the same environment variable.
+    #[error(
+        "stages {first:?} and {second:?} would both be tuned by PLIMSOLL_*_{variable}; rename one"
+    )]
+    NameClash {
+        /// The earlier stage.
+        first: String,
+        /// The later stage.
+        second: String,
+        /// The part of the variable's name that they share.
+        variable: String,
+    },
+
+    /// A stage's name has no letter or digit to be tuned or reported by.
+    #[error("stage number {position} is named {name:?}; a name needs a letter or a digit")]
+    StageName {
+        /// One-based place in the pipeline.
+        position: usize,
+        /// The name as given.
+        name: String,
+    },
+
+    /// A number in the pipeline's description cannot be worked with.
+    #[error("{what} of {whose} is {value}; {rule}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// The stage, or `"the pipeline"`.
+        whose: String,
+        /// The value as given.
+        value: u64,
+        /// What it must be.
+        rule: &'static str,
+    },
+
+    /// The pipeline does not fit the budget.
+    #[error(
+        "stage {stage:?} does not fit: {what} needs {}, {} of the budget's {} are left, {} are missing; \
+         raise PLIMSOLL_MEMORY or lower the stage's footprint",
+        Bytes(*needed), Bytes(*available), Bytes(*budget), Bytes(needed - available)
+    )]
+    NoRoom {
+        /// The first stage that does not fit.
+        stage: String,
+        /// What the bytes are for.
+        what: String,
+        /// Bytes it needs.
+        needed: u64,
+        /// Bytes that are left for it; less than `needed`.
+        available: u64,
+        /// The whole budget, bytes.
+        budget: u64,
+    },
+
+    /// An item failed and the pipeline's policy is to stop at the first failure.
+    #[error(transparent)]
+    Item(#[from] ItemError),
+
+    /// The state of a worker could not be built.
+    #[error("stage {stage:?}: a worker's state could not be built: {cause}")]
+    State {
+        /// The stage.
+        stage: String,
+        /// The error or panic of the user's function.
+        #[source]
+        cause: Cause,
+    },
+
+    /// The source panicked.
+    #[error("the source failed after {read} items: {cause}")]
+    Source {
+        /// Items read before.
+        read: u64,
+        /// The panic.
+        #[source]
+        cause: Cause,
+    },
+
+    /// A sink (of outputs or of failures) failed or panicked.
+    #[error("the {sink} failed on item {item}: {cause}")]
+    Sink {
+        /// `"sink"` or `"failure sink"`.
+        sink: &'static str,
+        /// The item it was given.
+        item: ItemId,
+        /// The error or panic of the user's function.
+        #[source]
+        cause: Cause,
+    },
+
+    /// The run's cancel token was pulled.
+    #[error("the run was cancelled")]
+    Cancelled,
+
+    /// The run's deadline passed.
+    #[error("the run did not end within its deadline of {limit:?}")]
+    Deadline {
+        /// The time the run was given.
+        limit: Duration,
+    },
+
+    /// The operating system refused a thread.
+    #[error("thread {index} of {threads} could not be started: {source}; lower PLIMSOLL_CORES")]
+    Spawn {
+        /// Zero-based number of the thread that was refused.
+        index: usize,
+        /// Threads the plan asks for.
+        threads: usize,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// An operation on a shared file failed in the operating system.
+    #[error("cannot {action} {}: {source}", path.display())]
+    SharedIo {
+        /// What was tried: `"open"`, `"write"`, …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// A file is not the shared file it was opened as.
+    #[error("{} is not usable as shared data: {problem}", path.display())]
+    SharedFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FormatProblem,
+    },
+}
+
+/// What is wrong with a file that was opened as shared data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatProblem {
+    /// The file is shorter than a header.
+    #[error(
+        "{length} bytes are too few for a header of {header}; the file is truncated or foreign"
+    )]
+    TooShort {
+        /// Bytes in the file.
+        length: u64,
+        /// Bytes in a header.
+        header: u64,
+    },
+    /// The file does not start with the magic bytes.
+    #[error("it does not start with the magic bytes of a plimsoll file")]
+    Magic,
+    /// The header's own checksum is wrong.
+    #[error("its header is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    HeaderChecksum {
+        /// Checksum of the header as found.
+        found: u64,
+        /// Checksum as recorded.
+        recorded: u64,
+    },
+    /// The file was written by a later or unknown version of the format.
+    #[error("its format is version {found}; this build reads version {supported}")]
+    Version {
+        /// Version as recorded.
+        found: u32,
+        /// The version this build reads.
+        supported: u32,
+    },
+    /// The file was written on a machine of the other byte order.
+    #[error("it was written on a {found}-endian machine; this one is {native}-endian")]
+    Endianness {
+        /// `"big"`, `"little"` or `"unknown"`.
+        found: &'static str,
+        /// The byte order of this machine.
+        native: &'static str,
+    },
+    /// The elements have another size, alignment or type than asked for.
+    #[error("its elements are another {what}: recorded {found}, asked for {expected}")]
+    Element {
+        /// `"size"`, `"alignment"` or `"type"`.
+        what: &'static str,
+        /// As recorded.
+        found: String,
+        /// As asked for.
+        expected: String,
+    },
+    /// The file does not hold as many bytes as its header says.
+    #[error(
+        "it holds {found} payload bytes, its header says {recorded}; the file is truncated or grown"
+    )]
+    Length {
+        /// Payload bytes in the file.
+        found: u64,
+        /// Payload bytes as recorded.
+        recorded: u64,
+    },
+    /// The path leads to something that cannot be mapped.
+    #[error("it is a {found}, not a regular file")]
+    NotAFile {
+        /// `"directory"` or `"special file"`.
+        found: &'static str,
+    },
+    /// The file's permissions let somebody write to it, so it may change while
+    /// it is mapped.
+    #[error(
+        "its permissions ({mode:04o}) let it be changed while it is mapped; take the write \
+         permissions away if nobody changes it in place, or copy it into memory with Shared::load"
+    )]
+    Writable {
+        /// The permission bits of the file.
+        mode: u32,
+    },
+    /// A process has the file open for writing, so it may change while it is
+    /// mapped.
+    #[error("a process has it open for writing; open it again when that process has closed it")]
+    OpenForWriting,
+    /// The payload's checksum is wrong.
+    #[error("its payload is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    PayloadChecksum {
+        /// Checksum of the payload as found.
+        found: u64,
+        /// Checksum as recorded.
+        recorded: u64,
+    },
+}
+
+/// One item failed in one stage.
+#[derive(Debug, thiserror::Error)]
+#[error("stage {stage:?} failed on item {item}: {cause}")]
+pub struct ItemError {
+    pub(crate) stage: String,
+    pub(crate) item: ItemId,
+    #[source]
+    pub(crate) cause: Cause,
+}
+
+impl ItemError {
+    /// The name of the stage.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The item, by its place in the order of the source.
+    #[must_use]
+    pub fn item(&self) -> &ItemId {
+        &self.item
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+}
+
+/// Why an item, a state or a sink failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The user's function returned an error.
+    #[error("{0}")]
+    Error(#[source] BoxError),
+
+    /// The user's function panicked.
+    #[error("panicked: {message}")]
+    Panic {
+        /// The panic's message; `"(no message)"` if the payload is not text.
+        message: String,
+    },
+
+    /// The item needs more memory than any item may have, so it could never be
+    /// admitted.
+    #[error(
+        "needs {} and the line allows {} for one item; raise PLIMSOLL_MEMORY or split the item",
+        Bytes(*needed), Bytes(*allowed)
+    )]
+    TooLarge {
+        /// Bytes needed: what it weighs, what its step works with, and what the
+        /// items it was made of still hold.
+        needed: u64,
+        /// The most that one item may need: the plan's reserve.
+        allowed: u64,
+    },
+
+    /// A batch function returned another number of outputs than it was given
+    /// inputs.
+    #[error(
+        "the batch function was given {given} items and returned {returned}; it must return one for each"
+    )]
+    BatchLength {
+        /// Inputs.
+        given: usize,
+        /// Outputs.
+        returned: usize,
+    },
+}
+
+impl Cause {
+    /// The cause told by a caught panic's payload.
+    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        Self::Panic { message: text.unwrap_or_else(|| "(no message)".to_owned()) }
+    }
+}

@@ -1,0 +1,250 @@
+//! Who holds how many bytes: the accounts behind the load line.
+//!
+//! The line is split in two accounts. Everything aboard draws on the *common*
+//! one, except the oldest chain, which alone draws on the *reserve*. Neither
+//! account is ever overdrawn, so their sum, the line, never is (I1), and the
+//! oldest finds the whole reserve free whatever the others hold (I2).
+//!
+//! Cargo that turns out heavier than what was admitted for it exists all the
+//! same. The part that no account can carry is booked as *overweight*: it is not
+//! a permit, but it counts against every further admission to the common
+//! account, so the excess drains before anything new is taken aboard.
+//!
+//! The ledger is plain data; whoever owns it brings the lock.
+
+/// Which account a permit is booked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// Shared by all that is aboard.
+    Common,
+    /// Kept for the oldest chain.
+    Reserve,
+}
+
+/// Bytes that are booked in a [`Ledger`].
+///
+/// A permit is released exactly once (I5): it can be neither copied nor, in a
+/// debug build, dropped while it still holds bytes.
+#[derive(Debug)]
+#[must_use = "a permit holds bytes until the ledger takes it back"]
+pub(crate) struct Permit {
+    account: Account,
+    booked: u64,
+    overweight: u64,
+}
+
+impl Permit {
+    /// Bytes this permit stands for, carried by an account or not.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.booked + self.overweight
+    }
+
+    /// The account it is booked on.
+    pub(crate) fn account(&self) -> Account {
+        self.account
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.bytes() == 0 || std::thread::panicking(),
+            "a permit of {} bytes was dropped instead of released",
+            self.bytes()
+        );
+    }
+}
+
+/// The accounts.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    common_limit: u64,
+    reserve_limit: u64,
+    common: u64,
+    reserve: u64,
+    overweight: u64,
+    peak_booked: u64,
+    peak_overweight: u64,
+}
+
+impl Ledger {
+    /// A ledger for a line of `line` bytes, `reserve` of them the oldest's.
+    pub(crate) fn new(line: u64, reserve: u64) -> Self {
+        assert!(reserve <= line, "a reserve of {reserve} bytes on a line of {line}");
+        Self {
+            common_limit: line - reserve,
+            reserve_limit: reserve,
+            common: 0,
+            reserve: 0,
+            overweight: 0,
+            peak_booked: 0,
+            peak_overweight: 0,
+        }
+    }
+
+    /// Books cargo that already exists. What the account cannot carry becomes
+    /// overweight; nothing is refused, because nothing could be undone.
+    pub(crate) fn charge(&mut self, bytes: u64, account: Account) -> Permit {
+        let booked = bytes.min(self.room(account));
+        *self.balance(account) += booked;
+        self.overweight += bytes - booked;
+        self.note_peaks();
+        Permit { account, booked, overweight: bytes - booked }
+    }
+
+    /// Adds `bytes` to `permit` if its account carries them; whether it did.
+    pub(crate) fn admit(&mut self, permit: &mut Permit, bytes: u64) -> bool {
+        let excess = match permit.account {
+            Account::Common => self.overweight,
+            Account::Reserve => 0,
+        };
+        if bytes > 0 && bytes.saturating_add(excess) > self.room(permit.account) {
+            return false;
+        }
+        *self.balance(permit.account) += bytes;
+        permit.booked += bytes;
+        self.note_peaks();
+        true
+    }
+
+    /// Moves `permit` to the reserve, overweight included, as far as it fits.
+    pub(crate) fn promote(&mut self, permit: &mut Permit) {
+        if permit.account == Account::Reserve {
+            return;
+        }
+        let bytes = permit.bytes();
+        self.take_back(permit);
+        permit.account = Account::Reserve;
+        permit.booked = bytes.min(self.room(Account::Reserve));
+        permit.overweight = bytes - permit.booked;
+        self.reserve += permit.booked;
+        self.overweight += permit.overweight;
+        self.note_peaks();
+    }
+
+    /// Takes a permit back.
+    pub(crate) fn release(&mut self, mut permit: Permit) {
+        self.take_back(&mut permit);
+    }
+
+    /// The most bytes that one item may ever need.
+    pub(crate) fn reserve_limit(&self) -> u64 {
+        self.reserve_limit
+    }
+
+    /// Bytes of the reserve that nobody holds.
+    pub(crate) fn reserve_room(&self) -> u64 {
+        self.room(Account::Reserve)
+    }
+
+    /// Bytes held by permits.
+    pub(crate) fn booked(&self) -> u64 {
+        self.common + self.reserve
+    }
+
+    /// Bytes that exist beyond what was admitted.
+    pub(crate) fn overweight(&self) -> u64 {
+        self.overweight
+    }
+
+    /// The highest sum of permits so far.
+    pub(crate) fn peak_booked(&self) -> u64 {
+        self.peak_booked
+    }
+
+    /// The highest overweight so far.
+    pub(crate) fn peak_overweight(&self) -> u64 {
+        self.peak_overweight
+    }
+
+    fn take_back(&mut self, permit: &mut Permit) {
+        let balance = self.balance(permit.account);
+        assert!(permit.booked <= *balance, "more released than held: {permit:?} of {balance}");
+        *balance -= permit.booked;
+        assert!(permit.overweight <= self.overweight, "more released than held: {permit:?}");
+        self.overweight -= permit.overweight;
+        permit.booked = 0;
+        permit.overweight = 0;
+    }
+
+    fn room(&self, account: Account) -> u64 {
+        match account {
+            Account::Common => self.common_limit - self.common,
+            Account::Reserve => self.reserve_limit - self.reserve,
+        }
+    }
+
+    fn balance(&mut self, account: Account) -> &mut u64 {
+        match account {
+            Account::Common => &mut self.common,
+            Account::Reserve => &mut self.reserve,
+        }
+    }
+
+    fn note_peaks(&mut self) {
+        self.peak_booked = self.peak_booked.max(self.booked());
+        self.peak_overweight = self.peak_overweight.max(self.overweight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admission_stops_at_the_common_account_and_the_reserve_stays_whole() {
+        let mut ledger = Ledger::new(100, 40);
+        let mut common = ledger.charge(0, Account::Common);
+        assert!(ledger.admit(&mut common, 60));
+        assert!(!ledger.admit(&mut common, 1));
+        let mut oldest = ledger.charge(0, Account::Reserve);
+        assert!(ledger.admit(&mut oldest, 40));
+        assert!(!ledger.admit(&mut oldest, 1));
+        assert_eq!((ledger.booked(), ledger.peak_booked()), (100, 100));
+        ledger.release(common);
+        ledger.release(oldest);
+        assert_eq!((ledger.booked(), ledger.peak_booked()), (0, 100));
+    }
+
+    #[test]
+    fn overweight_is_no_permit_but_blocks_admission_until_it_is_gone() {
+        let mut ledger = Ledger::new(100, 40);
+        let heavy = ledger.charge(90, Account::Common);
+        assert_eq!((heavy.bytes(), ledger.booked(), ledger.overweight()), (90, 60, 30));
+        let mut other = ledger.charge(0, Account::Common);
+        assert!(!ledger.admit(&mut other, 1));
+        assert!(ledger.admit(&mut other, 0), "a step that needs nothing is not held up");
+        ledger.release(heavy);
+        assert!(ledger.admit(&mut other, 60));
+        ledger.release(other);
+        assert_eq!((ledger.booked(), ledger.overweight(), ledger.peak_overweight()), (0, 0, 30));
+    }
+
+    #[test]
+    fn promotion_frees_the_common_account_and_carries_the_overweight() {
+        let mut ledger = Ledger::new(100, 40);
+        let filler = ledger.charge(50, Account::Common);
+        let mut item = ledger.charge(30, Account::Common);
+        assert_eq!(ledger.overweight(), 20);
+        ledger.promote(&mut item);
+        ledger.promote(&mut item);
+        assert_eq!((item.account(), item.bytes()), (Account::Reserve, 30));
+        assert_eq!((ledger.booked(), ledger.overweight(), ledger.reserve_room()), (80, 0, 10));
+        ledger.release(filler);
+        ledger.release(item);
+    }
+
+    #[test]
+    #[should_panic(expected = "more released than held")]
+    fn releasing_more_than_is_held_is_a_bug() {
+        let mut ledger = Ledger::new(100, 40);
+        ledger.release(Permit { account: Account::Common, booked: 1, overweight: 0 });
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "dropped instead of released")]
+    fn losing_a_permit_is_a_bug() {
+        drop(Ledger::new(100, 40).charge(1, Account::Common));
+    }
+}

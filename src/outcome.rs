@@ -1,0 +1,99 @@
+//! How a run ends: what a sink may return, what a failed run tells.
+
+use std::fmt;
+
+use crate::error::{BoxError, Error, ItemError};
+use crate::report::Report;
+
+/// What a sink may return: nothing, or a result of nothing.
+#[diagnostic::on_unimplemented(
+    message = "a sink returns `()` or `Result<(), E>`, not `{Self}`",
+    note = "end the closure's last expression with `;` to return nothing"
+)]
+pub trait SinkResult {
+    /// The result that it stands for.
+    ///
+    /// # Errors
+    ///
+    /// The sink's own.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl SinkResult for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> SinkResult for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// A run that ended early: why, and what was done until then.
+#[derive(Debug)]
+pub struct RunError(Box<(Error, Report)>);
+
+impl RunError {
+    pub(crate) fn new(error: Error, report: Report) -> Self {
+        Self(Box::new((error, report)))
+    }
+
+    /// Why the run ended.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.0.0
+    }
+
+    /// What was done until then. Its items add up like those of a whole run.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.0.1
+    }
+
+    /// The reason and the report, to keep.
+    #[must_use]
+    pub fn into_parts(self) -> (Error, Report) {
+        *self.0
+    }
+
+    /// The item that ended the run, if it was one.
+    #[must_use]
+    pub fn item(&self) -> Option<&ItemError> {
+        match self.error() {
+            Error::Item(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a cancel token ended the run.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.error(), Error::Cancelled)
+    }
+
+    /// Whether the time limit ended the run.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        matches!(self.error(), Error::Deadline { .. })
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error())
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(self.error())
+    }
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        error.0.0
+    }
+}

@@ -1,0 +1,326 @@
+//! Joining stages, planning them on a budget, running them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::budget::Budget;
+use crate::cancel::CancelToken;
+use crate::engine::{
+    Context, Depot, FailureSink, First, Halt, Link, Outlet, Port, Run, Sink, Source, Then,
+    error_of, report_of,
+};
+use crate::error::{BoxError, Error, ItemError};
+use crate::outcome::{RunError, SinkResult};
+use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
+use crate::report::Report;
+use crate::stage::{Stage, StageSpec, Weigher, forget_quietly};
+use crate::stream::Stream;
+use crate::sync::Mutex;
+
+/// Stages joined and planned on a budget, ready to run, any number of times.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let parse = Stage::cpu("parse").try_map(|line: &str| line.trim().parse::<u64>());
+/// let square = Stage::cpu("square").map(|n: u64| n * n);
+/// let pipeline = Pipeline::new(parse).then(square).ordered().build(&Budget::new(64 * MIB, 2))?;
+/// println!("{}", pipeline.plan());
+///
+/// let mut squares = Vec::new();
+/// let report = pipeline.run("1 2 3".split(' '), |n| squares.push(n))?;
+/// assert_eq!(squares, [1, 4, 9]);
+/// assert_eq!(report.delivered(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pipeline<'env, I, O> {
+    link: Box<dyn Link<'env, I, O> + 'env>,
+    plan: Plan,
+    source_weigher: Option<Weigher<'env, I>>,
+}
+
+/// Stages joined, not yet planned. Made by [`Pipeline::new`].
+#[must_use = "a pipeline is planned by `build` before it can run"]
+pub struct PipelineBuilder<'env, I, O> {
+    link: Box<dyn Link<'env, I, O> + 'env>,
+    specs: Vec<StageSpec>,
+    settings: Settings,
+    source_weigher: Option<Weigher<'env, I>>,
+}
+
+impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
+    /// Begins a pipeline with its first stage.
+    #[expect(clippy::new_ret_no_self, reason = "a pipeline exists once it is planned")]
+    pub fn new(first: Stage<'env, I, O>) -> PipelineBuilder<'env, I, O> {
+        PipelineBuilder {
+            specs: vec![first.spec.clone()],
+            link: Box::new(First(first)),
+            settings: Settings { ordered: false, window: DEFAULT_WINDOW, largest_item: None },
+            source_weigher: None,
+        }
+    }
+}
+
+impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
+    /// Adds a stage. It takes what the stages so far make:
+    ///
+    /// ```compile_fail,E0308
+    /// use plimsoll::{Pipeline, Stage};
+    ///
+    /// let count = Stage::cpu("count").map(|line: String| line.len());
+    /// let shout = Stage::cpu("shout").map(|line: String| line.to_uppercase());
+    /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
+    /// ```
+    pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
+        let Self { link, mut specs, settings, source_weigher } = self;
+        let index = specs.len();
+        specs.push(stage.spec.clone());
+        let link = Box::new(Then { before: link, stage, index });
+        PipelineBuilder { link, specs, settings, source_weigher }
+    }
+
+    /// Delivers outputs in the order of the source. Default: as they are
+    /// completed. Outputs that wait for an older one count against the
+    /// [window](Self::window) and the line.
+    pub fn ordered(mut self) -> Self {
+        self.settings.ordered = true;
+        self
+    }
+
+    /// Lets at most `items` items be aboard: read and without a fate yet. Default:
+    /// 16,384. How far the source is read ahead of the oldest unfinished item,
+    /// and how many outputs wait for their turn, is at most this.
+    pub fn window(mut self, items: u64) -> Self {
+        self.settings.window = items;
+        self
+    }
+
+    /// Declares the most that one item may need at any step, bytes: what it and
+    /// the items it was made of hold, and what the step works with. So much is
+    /// kept for the oldest item alone; larger items fail with
+    /// [`Cause::TooLarge`](crate::Cause::TooLarge). Default: half of the line.
+    ///
+    /// A smaller reserve leaves more of the line to all others.
+    pub fn largest_item(mut self, bytes: u64) -> Self {
+        self.settings.largest_item = Some(bytes);
+        self
+    }
+
+    /// Declares what an item of the source holds, bytes, its own size included.
+    /// Default: its shallow size, `size_of::<I>()`.
+    pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
+        self.source_weigher = Some(Arc::new(bytes));
+        self
+    }
+
+    /// Plans the pipeline on `budget`. No thread is started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRoom`] if one worker of each stage and the largest item do not
+    /// fit, or workers that a variable demands do not; [`Error::NameClash`],
+    /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
+    /// cannot be worked with.
+    pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
+        let plan = plan(budget, &self.specs, &self.settings)?;
+        Ok(Pipeline { link: self.link, plan, source_weigher: self.source_weigher })
+    }
+}
+
+impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
+    /// Who gets how many workers and bytes, and why.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs every item of `source` through the stages and gives the outputs to
+    /// `sink`. Both may borrow from the caller. A sink returns `()` or a
+    /// `Result<(), E>`; an error of it ends the run.
+    ///
+    /// Source and sink are called from the threads of the run, never from two at
+    /// a time; the caller's thread is one of them. The first failure of an item, in
+    /// the order of the source, ends the run; see [`Job::failures`] for another
+    /// policy.
+    ///
+    /// # Errors
+    ///
+    /// A [`RunError`], with the report of what was done until then.
+    pub fn run<Src, K, R>(&self, source: Src, sink: K) -> Result<Report, RunError>
+    where
+        Src: IntoIterator<Item = I>,
+        Src::IntoIter: Send,
+        K: FnMut(O) -> R + Send,
+        R: SinkResult,
+    {
+        self.job().run(source, sink)
+    }
+
+    /// A run with options: a cancel token, a time limit, a place for failures.
+    pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O> {
+        Job { pipeline: self, cancel: None, time_limit: None, failures: None }
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Pipeline<'static, I, O> {
+    /// An iterator over the outputs of `source`: see [`Job::stream`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spawn`] if a thread cannot be started.
+    pub fn stream<Src>(&self, source: Src) -> Result<Stream<O>, Error>
+    where
+        Src: IntoIterator<Item = I>,
+        Src::IntoIter: Send + 'static,
+    {
+        self.job().stream(source)
+    }
+}
+
+impl<I, O> fmt::Debug for Pipeline<'_, I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// A run that is being described. Made by [`Pipeline::job`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<u32>());
+/// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
+/// let (mut numbers, mut failures) = (Vec::new(), Vec::new());
+/// let report = pipeline
+///     .job()
+///     .time_limit(Duration::from_secs(60))
+///     .failures(|failure| failures.push(failure.to_string()))
+///     .run(["1", "two", "3"], |n| numbers.push(n))?;
+/// assert_eq!((report.delivered(), report.failed()), (2, 1));
+/// assert_eq!(failures, ["stage \"parse\" failed on item 1: invalid digit found in string"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a job does nothing until `run` or `stream`"]
+pub struct Job<'p, 'f, 'env, I, O> {
+    pipeline: &'p Pipeline<'env, I, O>,
+    cancel: Option<CancelToken>,
+    time_limit: Option<Duration>,
+    failures: Option<FailureSink<'f>>,
+}
+
+impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
+    /// Stops the run when `token` is pulled: no call of user code is begun after
+    /// that, and the run returns when those under way have returned.
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
+    /// Stops the run when it has lasted `limit`, like a token that is pulled then.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Gives failed items to `sink` and goes on with the others. Default: the
+    /// first failure, in the order of the source, ends the run. A panic of the
+    /// sink ends the run.
+    pub fn failures(mut self, sink: impl FnMut(ItemError) + Send + 'f) -> Self {
+        self.failures = Some(Box::new(sink));
+        self
+    }
+
+    /// Runs it: see [`Pipeline::run`].
+    ///
+    /// # Errors
+    ///
+    /// A [`RunError`], with the report of what was done until then.
+    pub fn run<Src, K, R>(self, source: Src, mut sink: K) -> Result<Report, RunError>
+    where
+        Src: IntoIterator<Item = I>,
+        Src::IntoIter: Send,
+        K: FnMut(O) -> R + Send,
+        R: SinkResult,
+    {
+        let time_limit = self.time_limit;
+        let threads = self.pipeline.plan.threads;
+        let end = Arc::new(Sink {
+            sink: Mutex::new(move |output| -> Result<(), BoxError> { sink(output).into_result() }),
+            segment: self.pipeline.plan.segments.len() - 1,
+        });
+        let run = self.prepare(source.into_iter(), end, false);
+        drive(&run, threads);
+        let report = report_of(&run, threads);
+        let error = error_of(&run, time_limit);
+        // The source and the sink are user code when they are dropped, too.
+        forget_quietly(run);
+        match error {
+            None => Ok(report),
+            Some(error) => Err(RunError::new(error, report)),
+        }
+    }
+
+    /// The run, all but its threads.
+    fn prepare<'r, It>(
+        self,
+        source: It,
+        end: Arc<dyn Port<'r, O> + 'r>,
+        outside_sink: bool,
+    ) -> Run<'r>
+    where
+        'env: 'r,
+        'f: 'r,
+        It: Iterator<Item = I> + Send + 'r,
+    {
+        let Self { pipeline, cancel, time_limit, failures } = self;
+        let source = Source {
+            items: Mutex::new(source),
+            weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
+            learned: Mutex::new(0),
+            next: pipeline.link.assemble(&pipeline.plan, end),
+        };
+        let failures = failures.map(|sink| sink as _);
+        let cx = Context::new(pipeline.plan.clone(), failures);
+        if let Some(token) = cancel {
+            token.attach(&cx.signals);
+        }
+        Run::new(cx, Box::new(source), outside_sink, time_limit)
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
+    /// Starts the run and returns an iterator over its outputs. The run outlives
+    /// this call, so nothing in it may borrow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spawn`] if a thread cannot be started.
+    pub fn stream<Src>(self, source: Src) -> Result<Stream<O>, Error>
+    where
+        Src: IntoIterator<Item = I>,
+        Src::IntoIter: Send + 'static,
+    {
+        let time_limit = self.time_limit;
+        let segment = self.pipeline.plan.segments.len() - 1;
+        let outlet = Arc::new(Outlet { depot: Depot::new(), segment });
+        let run = self.prepare(source.into_iter(), Arc::clone(&outlet) as _, true);
+        Stream::start(Arc::new(run), outlet, time_limit)
+    }
+}
+
+/// Works on `run` with `threads` threads, this one included.
+fn drive(run: &Run<'_>, threads: usize) {
+    std::thread::scope(|scope| {
+        for index in 1..threads {
+            let thread = std::thread::Builder::new().name(format!("plimsoll-{index}"));
+            if let Err(source) = thread.spawn_scoped(scope, || run.work()) {
+                run.cx.break_run(Error::Spawn { index, threads, source });
+                run.halt(Halt::Broken);
+                break;
+            }
+        }
+        run.work();
+    });
+}

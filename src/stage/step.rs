@@ -1,0 +1,356 @@
+//! What a stage does to a parcel of items, whatever the verb.
+//!
+//! A verb is compiled into one loop over a parcel, so that a virtual call, a
+//! `catch_unwind` and two clock readings are paid for each parcel and not for
+//! each item.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::vec;
+
+use crate::error::{BoxError, Cause};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+
+/// An item with its distance from the first of its parcel.
+#[derive(Debug)]
+pub(crate) struct Numbered<T> {
+    pub(crate) offset: u32,
+    pub(crate) value: T,
+}
+
+/// What came of a parcel.
+#[derive(Debug)]
+pub(crate) struct Yield<O> {
+    pub(crate) items: Vec<Numbered<O>>,
+    pub(crate) filtered: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) failures: Vec<(u32, Cause)>,
+    /// The worker's state could not be built: the run cannot go on.
+    pub(crate) broken: Option<Cause>,
+}
+
+impl<O> Yield<O> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self {
+            items: Vec::with_capacity(capacity),
+            filtered: 0,
+            cancelled: 0,
+            failures: Vec::new(),
+            broken: None,
+        }
+    }
+}
+
+/// What a step asks between two items.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    /// The run is being stopped.
+    pub(crate) stopped: &'a AtomicBool,
+    /// Items from a later item of the source than this are of no use any more.
+    pub(crate) cutoff: &'a AtomicU64,
+    /// The item of the source that the parcel begins with.
+    pub(crate) source_index: u64,
+    /// Whether the first failure ends the parcel.
+    pub(crate) fail_fast: bool,
+}
+
+impl Watch<'_> {
+    /// Whether the rest of the parcel is of no use any more.
+    fn is_abandoned(&self) -> bool {
+        // Relaxed: both only ever tell to stop earlier; the scheduler decides.
+        self.stopped.load(Ordering::Relaxed)
+            || self.cutoff.load(Ordering::Relaxed) < self.source_index
+    }
+}
+
+/// A verb that makes at most one output of each input.
+pub(crate) trait Step<I, O>: Send + Sync {
+    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O>;
+}
+
+/// A verb that makes any number of outputs of an input.
+pub(crate) trait Expand<'env, I, O>: Send + Sync {
+    fn open(&self, item: I) -> Result<Box<dyn Children<O> + 'env>, Opening>;
+}
+
+/// Why an input could not be expanded.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    Failed(Cause),
+    Broken(Cause),
+}
+
+/// The outputs still to come of one input.
+pub(crate) trait Children<O>: Send {
+    /// Appends up to `most` outputs; `Ok(true)` once there are no more.
+    fn take(&mut self, most: usize, out: &mut Vec<O>) -> Result<bool, Cause>;
+}
+
+/// What came of one item.
+pub(crate) enum Fate<O> {
+    Kept(O),
+    Filtered,
+    Failed(BoxError),
+}
+
+impl<O> Fate<O> {
+    pub(super) fn from_result<E: Into<BoxError>>(result: Result<O, E>) -> Self {
+        result.map_or_else(|error| Self::Failed(error.into()), Self::Kept)
+    }
+
+    pub(super) fn from_option(option: Option<O>) -> Self {
+        option.map_or(Self::Filtered, Self::Kept)
+    }
+}
+
+/// Builds the state of one worker.
+pub(crate) type Init<'env, S> = dyn Fn() -> Result<S, BoxError> + Send + Sync + 'env;
+
+/// The workers of a stage that are not at work, each by its state.
+///
+/// The scheduler lets at most as many calls run as there are workers, so at most
+/// that many states are built, each on the thread that first needs it. A state
+/// that saw a panic may be half-changed; it is dropped, and its worker begins anew.
+pub(crate) struct Workers<'env, S> {
+    idle: Mutex<Vec<S>>,
+    init: std::sync::Arc<Init<'env, S>>,
+}
+
+impl<'env, S: Send> Workers<'env, S> {
+    pub(crate) fn new(init: std::sync::Arc<Init<'env, S>>) -> Self {
+        Self { idle: Mutex::new(Vec::new()), init }
+    }
+
+    fn take(&self) -> Result<S, Cause> {
+        // The guard is gone before `init`, which is user code, is called.
+        let idle = self.idle.lock().pop();
+        idle.map_or_else(|| guard(|| (self.init)())?.map_err(Cause::Error), Ok)
+    }
+
+    fn put_back(&self, state: S) {
+        self.idle.lock().push(state);
+    }
+}
+
+/// Runs user code; a panic becomes its cause.
+pub(crate) fn guard<R>(run: impl FnOnce() -> R) -> Result<R, Cause> {
+    // Unwind safety: whatever the closure may have left half-changed (a worker's
+    // state, an iterator) is dropped by the caller and never looked at again.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let cause = Cause::from_panic(payload.as_ref());
+        forget_quietly(payload);
+        cause
+    })
+}
+
+/// Drops user values; a panic of theirs ends here.
+pub(crate) fn forget_quietly<T>(value: T) {
+    // A payload whose drop panics again is leaked: there is nowhere left to tell.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(again);
+    }
+}
+
+/// `map`, `try_map` and `filter_map`.
+pub(crate) struct Each<'env, S, F> {
+    pub(crate) workers: Workers<'env, S>,
+    pub(crate) call: std::sync::Arc<F>,
+}
+
+impl<I, O, S, F> Step<I, O> for Each<'_, S, F>
+where
+    S: Send,
+    F: Fn(&mut S, I) -> Fate<O> + Send + Sync,
+{
+    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O> {
+        let mut out = Yield::with_capacity(items.len());
+        let mut items = items.into_iter();
+        while items.len() > 0 {
+            let mut state = match self.workers.take() {
+                Ok(state) => state,
+                Err(cause) => {
+                    out.broken = Some(cause);
+                    break;
+                }
+            };
+            let mut at = 0;
+            let ended =
+                guard(|| self.run_until_panic(&mut state, &mut items, &mut at, &mut out, watch));
+            match ended {
+                Ok(()) => {
+                    self.workers.put_back(state);
+                    break;
+                }
+                Err(cause) => {
+                    out.failures.push((at, cause));
+                    forget_quietly(state);
+                    if watch.fail_fast {
+                        break;
+                    }
+                }
+            }
+        }
+        out.cancelled += items.len() as u64;
+        forget_each(items);
+        out
+    }
+}
+
+impl<S: Send, F> Each<'_, S, F> {
+    fn run_until_panic<I, O>(
+        &self,
+        state: &mut S,
+        items: &mut vec::IntoIter<Numbered<I>>,
+        at: &mut u32,
+        out: &mut Yield<O>,
+        watch: Watch<'_>,
+    ) where
+        F: Fn(&mut S, I) -> Fate<O>,
+    {
+        while !watch.is_abandoned() {
+            let Some(Numbered { offset, value }) = items.next() else { break };
+            *at = offset;
+            match (self.call)(state, value) {
+                Fate::Kept(value) => out.items.push(Numbered { offset, value }),
+                Fate::Filtered => out.filtered += 1,
+                Fate::Failed(error) => {
+                    out.failures.push((offset, Cause::Error(error)));
+                    if watch.fail_fast {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `map_batch`.
+pub(crate) struct Batched<'env, S, F> {
+    pub(crate) workers: Workers<'env, S>,
+    pub(crate) most: usize,
+    pub(crate) call: std::sync::Arc<F>,
+}
+
+impl<I, O, S, F> Step<I, O> for Batched<'_, S, F>
+where
+    S: Send,
+    F: Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync,
+{
+    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O> {
+        let mut out = Yield::with_capacity(items.len());
+        let mut items = items.into_iter();
+        while items.len() > 0 && !watch.is_abandoned() {
+            let (offsets, batch): (Vec<u32>, Vec<I>) =
+                items.by_ref().take(self.most).map(|item| (item.offset, item.value)).unzip();
+            match self.call_once(batch) {
+                Ok(values) => {
+                    let numbered = offsets.into_iter().zip(values);
+                    out.items.extend(numbered.map(|(offset, value)| Numbered { offset, value }));
+                }
+                Err(Opening::Broken(cause)) => {
+                    out.cancelled += offsets.len() as u64;
+                    out.broken = Some(cause);
+                    break;
+                }
+                Err(Opening::Failed(cause)) => {
+                    out.failures
+                        .extend(offsets.into_iter().map(|offset| (offset, copy_of(&cause))));
+                    if watch.fail_fast {
+                        break;
+                    }
+                }
+            }
+        }
+        out.cancelled += items.len() as u64;
+        forget_each(items);
+        out
+    }
+}
+
+impl<S: Send, F> Batched<'_, S, F> {
+    fn call_once<I, O>(&self, batch: Vec<I>) -> Result<Vec<O>, Opening>
+    where
+        F: Fn(&mut S, Vec<I>) -> Vec<O>,
+    {
+        let given = batch.len();
+        let mut state = self.workers.take().map_err(Opening::Broken)?;
+        match guard(|| (self.call)(&mut state, batch)) {
+            Ok(values) => {
+                self.workers.put_back(state);
+                let returned = values.len();
+                if returned == given {
+                    return Ok(values);
+                }
+                forget_each(values.into_iter());
+                Err(Opening::Failed(Cause::BatchLength { given, returned }))
+            }
+            Err(cause) => {
+                forget_quietly(state);
+                Err(Opening::Failed(cause))
+            }
+        }
+    }
+}
+
+/// The cause of a whole batch, told again for each of its items.
+fn copy_of(cause: &Cause) -> Cause {
+    match cause {
+        Cause::BatchLength { given, returned } => {
+            Cause::BatchLength { given: *given, returned: *returned }
+        }
+        Cause::Panic { message } => Cause::Panic { message: message.clone() },
+        other => Cause::Error(other.to_string().into()),
+    }
+}
+
+/// `flat_map`.
+pub(crate) struct Flat<'env, S, F> {
+    pub(crate) workers: Workers<'env, S>,
+    pub(crate) call: std::sync::Arc<F>,
+}
+
+impl<'env, I, O, S, F, It> Expand<'env, I, O> for Flat<'env, S, F>
+where
+    S: Send,
+    F: Fn(&mut S, I) -> It + Send + Sync,
+    It: IntoIterator<Item = O>,
+    It::IntoIter: Send + 'env,
+{
+    fn open(&self, item: I) -> Result<Box<dyn Children<O> + 'env>, Opening> {
+        let mut state = self.workers.take().map_err(Opening::Broken)?;
+        match guard(|| (self.call)(&mut state, item).into_iter()) {
+            Ok(children) => {
+                self.workers.put_back(state);
+                Ok(Box::new(Rest(children)))
+            }
+            Err(cause) => {
+                forget_quietly(state);
+                Err(Opening::Failed(cause))
+            }
+        }
+    }
+}
+
+/// The rest of a user's iterator.
+struct Rest<It>(It);
+
+impl<O, It: Iterator<Item = O> + Send> Children<O> for Rest<It> {
+    fn take(&mut self, most: usize, out: &mut Vec<O>) -> Result<bool, Cause> {
+        guard(|| {
+            for _ in 0..most {
+                match self.0.next() {
+                    Some(child) => out.push(child),
+                    None => return true,
+                }
+            }
+            false
+        })
+    }
+}
+
+/// Drops each value by itself, so that one that panics does not take the others'
+/// drops along.
+pub(crate) fn forget_each<T>(values: vec::IntoIter<T>) {
+    if std::mem::needs_drop::<T>() {
+        values.for_each(forget_quietly);
+    }
+}

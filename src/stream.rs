@@ -1,0 +1,142 @@
+//! The outputs of a run, as an iterator.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::vec;
+
+use crate::engine::{Halt, Outlet, Run, count, error_of, report_of};
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::outcome::RunError;
+use crate::report::Report;
+use crate::stage::{Numbered, forget_each, forget_quietly};
+
+/// The outputs of a run, as they are completed or, if the pipeline is ordered, in
+/// the order of the source. Made by [`Job::stream`](crate::Job::stream).
+///
+/// The run has threads of its own and works ahead of the consumer as far as the
+/// plan allows. If it ends early, the last item is the [`RunError`]. Dropping the
+/// stream stops the run and joins its threads.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let square = Stage::cpu("square").map(|n: u64| n * n);
+/// let pipeline = Pipeline::new(square).ordered().build(&Budget::new(MIB, 2))?;
+/// let first: Result<Vec<_>, _> = pipeline.stream(0..)?.take(4).collect();
+/// assert_eq!(first?, [0, 1, 4, 9]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Stream<O> {
+    run: Option<Arc<Run<'static>>>,
+    outlet: Arc<Outlet<O>>,
+    threads: Vec<JoinHandle<()>>,
+    time_limit: Option<Duration>,
+    /// The parcel that is being handed out.
+    current: Option<(ItemId, vec::IntoIter<Numbered<O>>)>,
+    report: Option<Report>,
+}
+
+impl<O: Send + 'static> Stream<O> {
+    /// Starts the threads of `run`, whose outputs go to `outlet`.
+    pub(crate) fn start(
+        run: Arc<Run<'static>>,
+        outlet: Arc<Outlet<O>>,
+        time_limit: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let count = run.cx.plan.threads();
+        let threads = Vec::with_capacity(count);
+        // From here on, dropping the stream joins what was started.
+        let mut stream =
+            Self { run: Some(run), outlet, threads, time_limit, current: None, report: None };
+        for index in 0..count {
+            let run = stream.run.clone().expect("it was put there just now");
+            let thread = std::thread::Builder::new().name(format!("plimsoll-{index}"));
+            let started = thread.spawn(move || run.work());
+            let started = started.map_err(|source| Error::Spawn { index, threads: count, source });
+            stream.threads.push(started?);
+        }
+        Ok(stream)
+    }
+}
+
+impl<O> Stream<O> {
+    /// The report of the run, once the stream has ended.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Joins the threads of a run that is over; what ended it early, if anything.
+    fn finish(&mut self) -> Option<RunError> {
+        let run = self.run.take()?;
+        let count = self.threads.len();
+        for thread in self.threads.drain(..) {
+            if let Err(panic) = thread.join() {
+                // A bug of ours: user code cannot unwind a thread of the run.
+                std::panic::resume_unwind(panic);
+            }
+        }
+        let report = report_of(&run, count);
+        self.report = Some(report.clone());
+        error_of(&run, self.time_limit).map(|error| RunError::new(error, report))
+    }
+
+    /// Gives the bytes of the current parcel back.
+    fn settle_current(&mut self, run: &Run<'static>) {
+        if let Some((id, rest)) = self.current.take() {
+            count(&run.cx.fates.cancelled, rest.len() as u64);
+            forget_each(rest);
+            run.settle_output(id);
+        }
+    }
+}
+
+impl<O> Iterator for Stream<O> {
+    type Item = Result<O, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let run = Arc::clone(self.run.as_ref()?);
+            if let Some(output) = self.current.as_mut().and_then(|(_, rest)| rest.next()) {
+                count(&run.cx.fates.delivered, 1);
+                return Some(Ok(output.value));
+            }
+            self.settle_current(&run);
+            match run.next_output() {
+                Some((id, ticket)) => {
+                    let parcel = self.outlet.depot.take(&id);
+                    drop(ticket);
+                    self.current = parcel.map(|parcel| (id, parcel.items.into_iter()));
+                }
+                None => {
+                    drop(run);
+                    return self.finish().map(Err);
+                }
+            }
+        }
+    }
+}
+
+impl<O> std::iter::FusedIterator for Stream<O> {}
+
+impl<O> Drop for Stream<O> {
+    fn drop(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        run.halt(Halt::Broken);
+        self.settle_current(&run);
+        for thread in self.threads.drain(..) {
+            // A panic of ours is told by `finish`; here it could only abort.
+            let _ = thread.join();
+        }
+        forget_quietly(run);
+    }
+}
+
+impl<O> fmt::Debug for Stream<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("report", &self.report).finish_non_exhaustive()
+    }
+}
