@@ -38,11 +38,6 @@ impl Permit {
     pub(crate) fn bytes(&self) -> u64 {
         self.booked + self.overweight
     }
-
-    /// The account it is booked on.
-    pub(crate) fn account(&self) -> Account {
-        self.account
-    }
 }
 
 impl Drop for Permit {
@@ -125,11 +120,6 @@ impl Ledger {
     /// Takes a permit back.
     pub(crate) fn release(&mut self, mut permit: Permit) {
         self.take_back(&mut permit);
-    }
-
-    /// The most bytes that one item may ever need.
-    pub(crate) fn reserve_limit(&self) -> u64 {
-        self.reserve_limit
     }
 
     /// Bytes of the reserve that nobody holds.
@@ -228,7 +218,7 @@ mod tests {
         assert_eq!(ledger.overweight(), 20);
         ledger.promote(&mut item);
         ledger.promote(&mut item);
-        assert_eq!((item.account(), item.bytes()), (Account::Reserve, 30));
+        assert_eq!((item.account, item.bytes()), (Account::Reserve, 30));
         assert_eq!((ledger.booked(), ledger.overweight(), ledger.reserve_room()), (80, 0, 10));
         ledger.release(filler);
         ledger.release(item);

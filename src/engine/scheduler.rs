@@ -371,11 +371,6 @@ impl<T> Scheduler<T> {
     pub(crate) fn waits(&self, segment: usize) -> Waits {
         self.segments[segment].waited
     }
-
-    /// The first item, in order, that stopped the run.
-    pub(crate) fn cutoff(&self) -> Option<&ItemId> {
-        self.cutoff.as_ref()
-    }
 }
 
 /// Choosing.

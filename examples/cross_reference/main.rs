@@ -1,0 +1,2 @@
+//! Placeholder while the example is being written.
+fn main() {}
