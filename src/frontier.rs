@@ -11,6 +11,7 @@ use crate::item::ItemId;
 
 /// The unfinished parcels with what is kept for each.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Frontier<V> {
     live: BTreeMap<ItemId, V>,
 }

@@ -26,6 +26,7 @@ pub(crate) enum Account {
 /// A permit is released exactly once (I5): it can be neither copied nor, in a
 /// debug build, dropped while it still holds bytes.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 #[must_use = "a permit holds bytes until the ledger takes it back"]
 pub(crate) struct Permit {
     account: Account,
@@ -52,6 +53,7 @@ impl Drop for Permit {
 
 /// The accounts.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Ledger {
     common_limit: u64,
     reserve_limit: u64,

@@ -6,6 +6,7 @@ use crate::item::ItemId;
 
 /// What waits for a step, and what the step needs.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Entry<T> {
     /// Items inside, each of which has one fate to come.
     pub(crate) items: u64,
@@ -34,6 +35,7 @@ impl Need {
 
 /// Entries by age.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct AgeQueue<T> {
     entries: BTreeMap<ItemId, Entry<T>>,
     items: u64,

@@ -106,7 +106,6 @@ pub(crate) enum Verb<'env, I, O> {
 impl Stage<'static, (), ()> {
     /// Begins a stage that computes: it is sized by cores, and all cpu stages of
     /// a pipeline share them.
-    #[must_use]
     pub fn cpu<'env, I>(name: impl Into<String>) -> StageBuilder<'env, I> {
         StageBuilder::new(name.into(), Kind::Cpu, Footprint::none())
     }
@@ -114,7 +113,6 @@ impl Stage<'static, (), ()> {
     /// Begins a stage that keeps much memory: it is sized by RAM. It gets as many
     /// workers as the budget carries, but no more than there are cores unless
     /// [`workers`](StageBuilder::workers) asks for more.
-    #[must_use]
     pub fn memory<'env, I>(
         name: impl Into<String>,
         footprint: Footprint<'env, I>,

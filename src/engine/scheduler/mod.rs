@@ -18,11 +18,16 @@
 //! - a worker is taken only with admission in hand and given back when the call
 //!   returns, so no worker is held by one who waits (I3).
 
+mod choose;
+mod settle;
+#[cfg(test)]
+mod tests;
+
 use crate::frontier::Frontier;
 use crate::item::ItemId;
-use crate::ledger::{Account, Ledger, Permit};
+use crate::ledger::{Ledger, Permit};
 use crate::plan::Plan;
-use crate::queue::{AgeQueue, Entry, Need};
+use crate::queue::{AgeQueue, Entry};
 
 /// Nanoseconds since the run began.
 pub(crate) type Nanos = u64;
@@ -92,6 +97,7 @@ pub(crate) enum Halt {
 
 /// What is kept for an unfinished parcel, wherever it is.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Live {
     /// For what it carries.
     cargo: Permit,
@@ -112,6 +118,7 @@ pub(crate) struct Waits {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Segment<T> {
     workers: usize,
     /// Parcels that may wait in `queue` before the segment above pauses.
@@ -132,6 +139,7 @@ struct Segment<T> {
 
 /// The source as the scheduler sees it.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Source {
     open: bool,
     pulling: bool,
@@ -146,6 +154,7 @@ struct Source {
 
 /// The state of a run.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Scheduler<T> {
     ledger: Ledger,
     frontier: Frontier<Live>,
@@ -293,10 +302,10 @@ impl<T> Scheduler<T> {
         self.source.pulling = false;
         self.source.open &= !exhausted;
         self.source.read += read;
-        if read > 0 {
-            let weight = settlement.produced.iter().map(|parcel| parcel.weight).sum::<u64>();
+        let weight = settlement.produced.iter().map(|parcel| parcel.weight).sum::<u64>();
+        if let Some(each) = weight.checked_div(read) {
             let remembered = self.source.item_weight - self.source.item_weight / 8;
-            self.source.item_weight = remembered.max(weight / read);
+            self.source.item_weight = remembered.max(each);
         }
         self.exchange(settlement, dropped);
     }
@@ -371,279 +380,4 @@ impl<T> Scheduler<T> {
     pub(crate) fn waits(&self, segment: usize) -> Waits {
         self.segments[segment].waited
     }
-}
-
-/// Choosing.
-impl<T> Scheduler<T> {
-    fn oldest_queued(&self) -> Option<(usize, ItemId)> {
-        let id = self.frontier.oldest()?;
-        let live = self.frontier.get(id)?;
-        let sink_is_ours = !(self.outside_sink && live.segment == self.segments.len() - 1);
-        (live.queued && sink_is_ours).then(|| (live.segment, id.clone()))
-    }
-
-    fn choose_oldest(&mut self) -> Option<Choice<T>> {
-        let (segment, id) = self.oldest_queued()?;
-        if !self.may_start(segment, self.clock) {
-            return None;
-        }
-        self.run(segment, id)
-    }
-
-    /// Downstream first: finishing an item frees memory, starting one takes it.
-    fn choose_downstream_first(&mut self) -> Option<Choice<T>> {
-        for index in (0..self.segments.len()).rev() {
-            let startable = self.is_ours(index) && self.may_start(index, self.clock);
-            if startable && !self.is_blocked_downstream(index) {
-                let id = self.segments[index].queue.head().map(|(id, _)| id.clone())?;
-                let choice = self.run(index, id);
-                if choice.is_some() {
-                    return choice;
-                }
-            }
-            // A head that waits for memory is older than the rest of its queue,
-            // and what is further upstream would only take more: nobody passes.
-            if self.segments[index].hungry {
-                return None;
-            }
-        }
-        if self.may_pull() { self.pull() } else { None }
-    }
-
-    /// Whether the workers serve the segment, beyond what is the oldest's.
-    fn is_ours(&self, index: usize) -> bool {
-        index != self.segments.len() - 1 || !(self.ordered || self.outside_sink)
-    }
-
-    /// When nothing moves, the batch the oldest waits in has nobody to wait for.
-    fn force_partial_batch(&mut self) -> Option<Choice<T>> {
-        if self.source.pulling || self.segments.iter().any(|segment| segment.running > 0) {
-            return None;
-        }
-        let (segment, id) = self.oldest_queued()?;
-        self.run(segment, id)
-    }
-
-    /// Hands out `id`, and in a batching segment its followers, if admitted.
-    fn run(&mut self, index: usize, id: ItemId) -> Option<Choice<T>> {
-        let (id, task, mut items) = self.start(index, &id)?;
-        let mut rest = Vec::new();
-        if let Some(wanted) = self.segments[index].gather {
-            while items < wanted {
-                let Some((next, _)) = self.segments[index].queue.head() else { break };
-                let next = next.clone();
-                let Some((next, task, more)) = self.admit(index, &next) else { break };
-                items += more;
-                rest.push((next, task));
-            }
-            let segment = &mut self.segments[index];
-            segment.partial_since = (!segment.queue.is_empty()).then_some(self.clock);
-        }
-        Some(Choice::Run { segment: index, first: (id, task), rest })
-    }
-
-    /// Admits `id` and takes a worker and, unless the segment waits, a core.
-    fn start(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
-        let started = self.admit(index, id);
-        let segment = &mut self.segments[index];
-        segment.hungry = started.is_none();
-        if started.is_some() {
-            segment.running += 1;
-            self.computing += usize::from(!segment.waits);
-        }
-        started
-    }
-
-    /// Books what the step of `id` needs and takes it off its queue.
-    fn admit(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
-        let need = self.segments[index].queue.get(id)?.need;
-        let oldest = self.frontier.oldest() == Some(id);
-        let step = book_step(&mut self.ledger, need, oldest)?;
-        let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
-        live.step = Some(step);
-        live.queued = false;
-        let entry = self.segments[index].queue.take(id).expect("it was looked at just now");
-        Some((id.clone(), entry.task, entry.items))
-    }
-
-    fn may_start(&self, index: usize, now: Nanos) -> bool {
-        let segment = &self.segments[index];
-        !segment.queue.is_empty()
-            && segment.running < segment.workers
-            && (segment.waits || self.computing < self.cores)
-            && segment.is_batch_ready(now)
-    }
-
-    fn is_blocked_downstream(&self, index: usize) -> bool {
-        self.segments.get(index + 1).is_some_and(|next| next.queue.len() >= next.bound)
-    }
-
-    fn may_pull(&self) -> bool {
-        self.source.open
-            && !self.source.pulling
-            && self.computing < self.cores
-            && self.aboard < self.window
-            && self.segments[0].queue.len() < self.segments[0].bound
-    }
-
-    fn pull(&mut self) -> Option<Choice<T>> {
-        let room = self.window - self.aboard;
-        let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
-        let id = ItemId::new(self.source.read);
-        let guess = Need { declared: 0, learned: self.source.item_weight.saturating_mul(most) };
-        let oldest = self.frontier.is_empty();
-        let step = book_step(&mut self.ledger, guess, oldest);
-        self.source.hungry = step.is_none();
-        let step = step?;
-        let cargo = self.ledger.charge(0, Account::Common);
-        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false };
-        self.frontier.enter(id.clone(), live);
-        self.source.pulling = true;
-        self.source.last_pull = most;
-        Some(Choice::Pull { id, most })
-    }
-
-    /// What the sink may be given next.
-    fn deliverable(&self) -> Option<ItemId> {
-        let sink = self.segments.last().expect("a run has a sink");
-        let (id, _) = sink.queue.head()?;
-        let ready = sink.running == 0 && (!self.ordered || self.frontier.oldest() == Some(id));
-        ready.then(|| id.clone())
-    }
-
-    /// When something comes due by itself.
-    pub(crate) fn next_alarm(&self) -> Option<Nanos> {
-        let partial = self.segments.iter().filter_map(|segment| segment.partial_since).min();
-        partial.map(|since| since + LINGER).into_iter().chain(self.deadline).min()
-    }
-}
-
-/// Settling.
-impl<T> Scheduler<T> {
-    fn exchange(&mut self, settlement: &mut Settlement<T>, dropped: &mut Vec<T>) {
-        for id in settlement.consumed.drain(..) {
-            let live = self.frontier.leave(&id).expect("only a live parcel is consumed");
-            self.aboard -= live.items;
-            self.release(live);
-        }
-        if let Some(id) = settlement.failed.take() {
-            self.cut(id, dropped);
-        }
-        for produced in settlement.produced.drain(..) {
-            if self.is_useful(&produced.id) {
-                self.enqueue(produced);
-            } else {
-                self.cancelled += produced.entry.items;
-                dropped.push(produced.entry.task);
-            }
-        }
-        settlement.items = 0;
-        for (_, live) in self.frontier.oldest_chain() {
-            self.ledger.promote(&mut live.cargo);
-        }
-        self.most_aboard = self.most_aboard.max(self.aboard);
-        // Bytes were released: whoever was refused may ask again.
-        self.segments.iter_mut().for_each(|segment| segment.hungry = false);
-        self.source.hungry = false;
-    }
-
-    fn enqueue(&mut self, produced: Produced<T>) {
-        let Produced { id, segment, weight, entry } = produced;
-        let cargo = self.ledger.charge(weight, Account::Common);
-        let live = Live { cargo, step: None, items: entry.items, segment, queued: true };
-        self.aboard += entry.items;
-        self.frontier.enter(id.clone(), live);
-        let queue = &mut self.segments[segment];
-        queue.queue.push(id, entry);
-        if queue.gather.is_some() {
-            queue.partial_since.get_or_insert(self.clock);
-        }
-    }
-
-    fn release(&mut self, live: Live) {
-        self.ledger.release(live.cargo);
-        if let Some(step) = live.step {
-            self.ledger.release(step);
-        }
-    }
-
-    /// Stops everything behind `id`; what is older goes on, so that the first
-    /// failure in order is found whatever the schedule.
-    fn cut(&mut self, id: ItemId, dropped: &mut Vec<T>) {
-        if self.cutoff.as_ref().is_some_and(|cutoff| *cutoff <= id) {
-            return;
-        }
-        self.cutoff = Some(id);
-        self.source.open = false;
-        self.purge(dropped);
-    }
-
-    fn is_useful(&self, id: &ItemId) -> bool {
-        self.halted.is_none()
-            && self.cutoff.as_ref().is_none_or(|cutoff| id < cutoff && !cutoff.descends_from(id))
-    }
-
-    fn purge(&mut self, dropped: &mut Vec<T>) {
-        for index in 0..self.segments.len() {
-            let mut queue = std::mem::replace(&mut self.segments[index].queue, AgeQueue::new());
-            for (id, entry) in queue.take_unless(|id| self.is_useful(id)) {
-                let live = self.frontier.leave(&id).expect("what is queued is unfinished");
-                self.aboard -= live.items;
-                self.release(live);
-                self.cancelled += entry.items;
-                dropped.push(entry.task);
-            }
-            if queue.is_empty() {
-                self.segments[index].partial_since = None;
-            }
-            self.segments[index].queue = queue;
-        }
-    }
-
-    /// Books the time since the last event to where each idle worker stood.
-    fn advance_clock(&mut self, now: Nanos) {
-        let passed = now.saturating_sub(self.clock);
-        if passed == 0 {
-            return;
-        }
-        for index in 0..self.segments.len() {
-            let idle =
-                (self.segments[index].workers - self.segments[index].running) as u64 * passed;
-            let blocked = self.is_blocked_downstream(index);
-            let segment = &mut self.segments[index];
-            let account = if segment.queue.is_empty() || !segment.is_batch_ready(now) {
-                &mut segment.waited.input
-            } else if blocked {
-                &mut segment.waited.downstream
-            } else if segment.hungry {
-                &mut segment.waited.memory
-            } else {
-                &mut segment.waited.core
-            };
-            *account += idle;
-        }
-        self.clock = now;
-    }
-}
-
-impl<T> Segment<T> {
-    /// Whether a call may start, as far as batching has a say.
-    fn is_batch_ready(&self, now: Nanos) -> bool {
-        let Some(wanted) = self.gather else { return true };
-        self.queue.items() >= wanted
-            || self.partial_since.is_some_and(|since| now >= since + LINGER)
-    }
-}
-
-/// Books what a step needs: on the reserve for the oldest, which is never
-/// refused what was declared, on the common account for all others.
-fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Option<Permit> {
-    let account = if oldest { Account::Reserve } else { Account::Common };
-    let mut step = ledger.charge(0, account);
-    if !oldest {
-        return ledger.admit(&mut step, need.wanted()).then_some(step);
-    }
-    let bytes = need.wanted().min(ledger.reserve_room()).max(need.declared);
-    assert!(ledger.admit(&mut step, bytes), "the reserve is smaller than a step of the oldest");
-    Some(step)
 }

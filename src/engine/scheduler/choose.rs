@@ -1,0 +1,172 @@
+//! What is handed out next, and to whom the bytes go for it.
+
+use super::{Choice, LINGER, Live, Nanos, Scheduler, Segment};
+use crate::item::ItemId;
+use crate::ledger::{Account, Ledger, Permit};
+use crate::queue::Need;
+
+impl<T> Scheduler<T> {
+    pub(super) fn oldest_queued(&self) -> Option<(usize, ItemId)> {
+        let id = self.frontier.oldest()?;
+        let live = self.frontier.get(id)?;
+        let sink_is_ours = !(self.outside_sink && live.segment == self.segments.len() - 1);
+        (live.queued && sink_is_ours).then(|| (live.segment, id.clone()))
+    }
+
+    pub(super) fn choose_oldest(&mut self) -> Option<Choice<T>> {
+        let (segment, id) = self.oldest_queued()?;
+        if !self.may_start(segment, self.clock) {
+            return None;
+        }
+        self.run(segment, id)
+    }
+
+    /// Downstream first: finishing an item frees memory, starting one takes it.
+    pub(super) fn choose_downstream_first(&mut self) -> Option<Choice<T>> {
+        for index in (0..self.segments.len()).rev() {
+            let startable = self.is_ours(index) && self.may_start(index, self.clock);
+            if startable && !self.is_blocked_downstream(index) {
+                let id = self.segments[index].queue.head().map(|(id, _)| id.clone())?;
+                let choice = self.run(index, id);
+                if choice.is_some() {
+                    return choice;
+                }
+            }
+            // A head that waits for memory is older than the rest of its queue,
+            // and what is further upstream would only take more: nobody passes.
+            if self.segments[index].hungry {
+                return None;
+            }
+        }
+        if self.may_pull() { self.pull() } else { None }
+    }
+
+    /// Whether the workers serve the segment, beyond what is the oldest's.
+    pub(super) fn is_ours(&self, index: usize) -> bool {
+        index != self.segments.len() - 1 || !(self.ordered || self.outside_sink)
+    }
+
+    /// When nothing moves, the batch the oldest waits in has nobody to wait for.
+    pub(super) fn force_partial_batch(&mut self) -> Option<Choice<T>> {
+        if self.source.pulling || self.segments.iter().any(|segment| segment.running > 0) {
+            return None;
+        }
+        let (segment, id) = self.oldest_queued()?;
+        self.run(segment, id)
+    }
+
+    /// Hands out `id`, and in a batching segment its followers, if admitted.
+    fn run(&mut self, index: usize, id: ItemId) -> Option<Choice<T>> {
+        let (id, task, mut items) = self.start(index, &id)?;
+        let mut rest = Vec::new();
+        if let Some(wanted) = self.segments[index].gather {
+            while items < wanted {
+                let Some((next, _)) = self.segments[index].queue.head() else { break };
+                let next = next.clone();
+                let Some((next, task, more)) = self.admit(index, &next) else { break };
+                items += more;
+                rest.push((next, task));
+            }
+            let segment = &mut self.segments[index];
+            segment.partial_since = (!segment.queue.is_empty()).then_some(self.clock);
+        }
+        Some(Choice::Run { segment: index, first: (id, task), rest })
+    }
+
+    /// Admits `id` and takes a worker and, unless the segment waits, a core.
+    pub(super) fn start(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
+        let started = self.admit(index, id);
+        let segment = &mut self.segments[index];
+        segment.hungry = started.is_none();
+        if started.is_some() {
+            segment.running += 1;
+            self.computing += usize::from(!segment.waits);
+        }
+        started
+    }
+
+    /// Books what the step of `id` needs and takes it off its queue.
+    fn admit(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
+        let need = self.segments[index].queue.get(id)?.need;
+        let oldest = self.frontier.oldest() == Some(id);
+        let step = book_step(&mut self.ledger, need, oldest)?;
+        let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
+        live.step = Some(step);
+        live.queued = false;
+        let entry = self.segments[index].queue.take(id).expect("it was looked at just now");
+        Some((id.clone(), entry.task, entry.items))
+    }
+
+    pub(super) fn may_start(&self, index: usize, now: Nanos) -> bool {
+        let segment = &self.segments[index];
+        !segment.queue.is_empty()
+            && segment.running < segment.workers
+            && (segment.waits || self.computing < self.cores)
+            && segment.is_batch_ready(now)
+    }
+
+    pub(super) fn is_blocked_downstream(&self, index: usize) -> bool {
+        self.segments.get(index + 1).is_some_and(|next| next.queue.len() >= next.bound)
+    }
+
+    pub(super) fn may_pull(&self) -> bool {
+        self.source.open
+            && !self.source.pulling
+            && self.computing < self.cores
+            && self.aboard < self.window
+            && self.segments[0].queue.len() < self.segments[0].bound
+    }
+
+    fn pull(&mut self) -> Option<Choice<T>> {
+        let room = self.window - self.aboard;
+        let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
+        let id = ItemId::new(self.source.read);
+        let guess = Need { declared: 0, learned: self.source.item_weight.saturating_mul(most) };
+        let oldest = self.frontier.is_empty();
+        let step = book_step(&mut self.ledger, guess, oldest);
+        self.source.hungry = step.is_none();
+        let step = step?;
+        let cargo = self.ledger.charge(0, Account::Common);
+        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false };
+        self.frontier.enter(id.clone(), live);
+        self.source.pulling = true;
+        self.source.last_pull = most;
+        Some(Choice::Pull { id, most })
+    }
+
+    /// What the sink may be given next.
+    pub(super) fn deliverable(&self) -> Option<ItemId> {
+        let sink = self.segments.last().expect("a run has a sink");
+        let (id, _) = sink.queue.head()?;
+        let ready = sink.running == 0 && (!self.ordered || self.frontier.oldest() == Some(id));
+        ready.then(|| id.clone())
+    }
+
+    /// When something comes due by itself.
+    pub(crate) fn next_alarm(&self) -> Option<Nanos> {
+        let partial = self.segments.iter().filter_map(|segment| segment.partial_since).min();
+        partial.map(|since| since + LINGER).into_iter().chain(self.deadline).min()
+    }
+}
+
+impl<T> Segment<T> {
+    /// Whether a call may start, as far as batching has a say.
+    pub(super) fn is_batch_ready(&self, now: Nanos) -> bool {
+        let Some(wanted) = self.gather else { return true };
+        self.queue.items() >= wanted
+            || self.partial_since.is_some_and(|since| now >= since + LINGER)
+    }
+}
+
+/// Books what a step needs: on the reserve for the oldest, which is never
+/// refused what was declared, on the common account for all others.
+fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Option<Permit> {
+    let account = if oldest { Account::Reserve } else { Account::Common };
+    let mut step = ledger.charge(0, account);
+    if !oldest {
+        return ledger.admit(&mut step, need.wanted()).then_some(step);
+    }
+    let bytes = need.wanted().min(ledger.reserve_room()).max(need.declared);
+    assert!(ledger.admit(&mut step, bytes), "the reserve is smaller than a step of the oldest");
+    Some(step)
+}

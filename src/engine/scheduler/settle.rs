@@ -1,0 +1,131 @@
+//! What becomes of a step's outcome: bytes change hands, the frontier advances.
+
+use super::{Live, Nanos, Produced, Scheduler, Settlement};
+use crate::item::ItemId;
+use crate::ledger::Account;
+use crate::queue::AgeQueue;
+
+impl<T> Scheduler<T> {
+    pub(super) fn exchange(&mut self, settlement: &mut Settlement<T>, dropped: &mut Vec<T>) {
+        for id in settlement.consumed.drain(..) {
+            let live = self.frontier.leave(&id).expect("only a live parcel is consumed");
+            self.aboard -= live.items;
+            self.release(live);
+        }
+        if let Some(id) = settlement.failed.take() {
+            self.cut(id, dropped);
+        }
+        let mut made = Vec::with_capacity(settlement.produced.len());
+        for produced in settlement.produced.drain(..) {
+            if self.is_useful(&produced.id) {
+                made.push((produced.id.clone(), produced.weight));
+                self.enqueue(produced);
+            } else {
+                self.cancelled += produced.entry.items;
+                dropped.push(produced.entry.task);
+            }
+        }
+        self.book(made);
+        settlement.items = 0;
+        self.most_aboard = self.most_aboard.max(self.aboard);
+        // Bytes were released: whoever was refused may ask again.
+        self.segments.iter_mut().for_each(|segment| segment.hungry = false);
+        self.source.hungry = false;
+    }
+
+    /// Books what was made: on the reserve what is of the oldest chain, which is
+    /// promoted as a whole; on the common account the rest.
+    fn book(&mut self, mut made: Vec<(ItemId, u64)>) {
+        for (id, live) in self.frontier.oldest_chain() {
+            self.ledger.promote(&mut live.cargo);
+            if let Some(place) = made.iter().position(|(other, _)| other == id) {
+                let (_, weight) = made.swap_remove(place);
+                live.cargo = self.ledger.charge(weight, Account::Reserve);
+            }
+        }
+        for (id, weight) in made {
+            let live = self.frontier.get_mut(&id).expect("it was made just now");
+            live.cargo = self.ledger.charge(weight, Account::Common);
+        }
+    }
+
+    /// Puts a parcel where it waits; what it weighs is booked afterwards, when
+    /// it is known who is the oldest.
+    fn enqueue(&mut self, produced: Produced<T>) {
+        let Produced { id, segment, entry, .. } = produced;
+        let cargo = self.ledger.charge(0, Account::Common);
+        let live = Live { cargo, step: None, items: entry.items, segment, queued: true };
+        self.aboard += entry.items;
+        self.frontier.enter(id.clone(), live);
+        let queue = &mut self.segments[segment];
+        queue.queue.push(id, entry);
+        if queue.gather.is_some() {
+            queue.partial_since.get_or_insert(self.clock);
+        }
+    }
+
+    fn release(&mut self, live: Live) {
+        self.ledger.release(live.cargo);
+        if let Some(step) = live.step {
+            self.ledger.release(step);
+        }
+    }
+
+    /// Stops everything behind `id`; what is older goes on, so that the first
+    /// failure in order is found whatever the schedule.
+    fn cut(&mut self, id: ItemId, dropped: &mut Vec<T>) {
+        if self.cutoff.as_ref().is_some_and(|cutoff| *cutoff <= id) {
+            return;
+        }
+        self.cutoff = Some(id);
+        self.source.open = false;
+        self.purge(dropped);
+    }
+
+    fn is_useful(&self, id: &ItemId) -> bool {
+        self.halted.is_none()
+            && self.cutoff.as_ref().is_none_or(|cutoff| id < cutoff && !cutoff.descends_from(id))
+    }
+
+    pub(super) fn purge(&mut self, dropped: &mut Vec<T>) {
+        for index in 0..self.segments.len() {
+            let mut queue = std::mem::replace(&mut self.segments[index].queue, AgeQueue::new());
+            for (id, entry) in queue.take_unless(|id| self.is_useful(id)) {
+                let live = self.frontier.leave(&id).expect("what is queued is unfinished");
+                self.aboard -= live.items;
+                self.release(live);
+                self.cancelled += entry.items;
+                dropped.push(entry.task);
+            }
+            if queue.is_empty() {
+                self.segments[index].partial_since = None;
+            }
+            self.segments[index].queue = queue;
+        }
+    }
+
+    /// Books the time since the last event to where each idle worker stood.
+    pub(super) fn advance_clock(&mut self, now: Nanos) {
+        let passed = now.saturating_sub(self.clock);
+        if passed == 0 {
+            return;
+        }
+        for index in 0..self.segments.len() {
+            let idle =
+                (self.segments[index].workers - self.segments[index].running) as u64 * passed;
+            let blocked = self.is_blocked_downstream(index);
+            let segment = &mut self.segments[index];
+            let account = if segment.queue.is_empty() || !segment.is_batch_ready(now) {
+                &mut segment.waited.input
+            } else if blocked {
+                &mut segment.waited.downstream
+            } else if segment.hungry {
+                &mut segment.waited.memory
+            } else {
+                &mut segment.waited.core
+            };
+            *account += idle;
+        }
+        self.clock = now;
+    }
+}
