@@ -1,4 +1,60 @@
-//! Plimsoll
+//! A memory-aware scheduler for split-model pipelines.
+//!
+//! A job is often two models in one: one eats cores, the other eats memory and
+//! cross-references what the first produced. Plimsoll runs them as stages of one
+//! typed pipeline, each with as many workers as the budget of cores and RAM
+//! carries, and holds all items aboard below one load line.
+//!
+//! ```
+//! use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+//!
+//! // A budget: of this machine and its environment, or as here, explicit.
+//! let budget = Budget::new(512 * MIB, 2);
+//!
+//! // Stages: cpu ones are sized by cores, memory ones by RAM.
+//! let parse = Stage::cpu("parse").try_map(|line: &str| line.parse::<usize>());
+//! let screen = Stage::memory("screen", Footprint::per_worker(100 * MIB))
+//!     .with_state(|| vec![0u8; 1 << 20]) // a model: built once a worker
+//!     .map(|model: &mut Vec<u8>, n: usize| usize::from(model[n % model.len()]) + n);
+//!
+//! // A plan, before anything starts.
+//! let pipeline = Pipeline::new(parse).then(screen).ordered().build(&budget)?;
+//! assert_eq!(pipeline.plan().stages()[1].workers(), 2);
+//!
+//! // A run: source and sink may borrow.
+//! let mut results = Vec::new();
+//! let report = pipeline.run("1 2 3".split(' '), |n| results.push(n))?;
+//! assert_eq!(results, [1, 2, 3]);
+//! assert_eq!(report.delivered(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! | to | see |
+//! |---|---|
+//! | say how much there is | [`Budget`] |
+//! | say what is to be done, and what it costs | [`Stage`], [`Footprint`] |
+//! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
+//! | read who gets what and why | [`Plan`] |
+//! | read what happened | [`Report`] |
+//! | share a large table | [`Shared`] |
+//! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
+//!
+//! # How it runs
+//!
+//! A *worker* of a stage is a right to call it, with a state of its own. A *thread*
+//! is not a worker: it takes the next step of whatever is furthest downstream, or
+//! oldest, so an item is carried from stage to stage by one thread where
+//! nothing else is more urgent, and finishing an item, which frees memory, goes
+//! before starting one, which takes it. Small items travel many at a time; how
+//! many follows from what they are measured to cost.
+//!
+//! Every step is admitted by a ledger before it starts. Bytes wait in one of four
+//! ways: a worker's ([`Footprint::per_worker`]), a stage's
+//! ([`Footprint::shared`]), a call's ([`Footprint::per_item`]) and a waiting item's
+//! ([`Stage::weigh`]). A part of the line is reserved for the oldest item, which
+//! can therefore always go on.
 
 mod budget;
 mod cancel;
@@ -31,3 +87,8 @@ pub use shared::{Content, Element, Shared, SharedWriter, VERIFY_AUTO_BYTES, Veri
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+
+/// The code blocks of the README are run as tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
