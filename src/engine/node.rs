@@ -25,9 +25,10 @@ impl<'r, I, O> Place<'r, I, O> {
         Desk { stage: self.stage, per_item: self.per_item.as_ref(), cx }
     }
 
-    /// Bytes `items` outputs are likely to weigh.
+    /// Bytes that `items` outputs of this node's segment are likely to weigh.
     pub(crate) fn likely_weight(&self, items: usize, cx: &Context<'r>) -> u64 {
-        cx.meter(self.stage).learned().saturating_mul(items as u64)
+        let last = cx.plan.segments[self.segment].stages.end - 1;
+        cx.meter(last).learned().saturating_mul(items as u64)
     }
 
     /// Hands what this node made to the next.

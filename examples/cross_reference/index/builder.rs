@@ -88,6 +88,19 @@ impl IndexBuilder {
         Self { reactions, order, seed }
     }
 
+    /// About how many bytes building takes, besides what is declared for each reaction.
+    pub(crate) fn bytes(reactions: &str, rows: usize) -> u64 {
+        // Measured: 200 bytes a reaction besides its text, and its keys take less than its text.
+        // Twice that, because a growing array is copied.
+        let reactions_bytes = 2 * reactions.len() + 400 * reactions.lines().count();
+        (reactions_bytes + size_of::<(MoleculeKey, u32)>() * rows) as u64
+    }
+
+    /// How many rows are real reactions.
+    pub(crate) fn reactions(&self) -> usize {
+        self.reactions.len()
+    }
+
     /// For each value of the high bits of a product key, the first row that has them or higher
     /// ones; then the row count.
     ///
