@@ -89,8 +89,9 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Lets at most `items` items be aboard: read and without a fate yet. Default:
-    /// 16,384. How far the source is read ahead of the oldest unfinished item,
-    /// and how many outputs wait for their turn, is at most this.
+    /// 16,384. While that many are aboard the source is not read; outputs that
+    /// wait for their turn are aboard, too. What a `flat_map` makes may exceed
+    /// it, within the line.
     pub fn window(mut self, items: u64) -> Self {
         self.settings.window = items;
         self
@@ -140,7 +141,10 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// `Result<(), E>`; an error of it ends the run.
     ///
     /// Source and sink are called from the threads of the run, never from two at
-    /// a time; the caller's thread is one of them. The first failure of an item, in
+    /// a time; the caller's thread is one of them. A source that promises items
+    /// (by the lower bound of its `size_hint`) may be asked for several at once, so
+    /// it must not wait for outputs of this very run; one that promises nothing,
+    /// such as a channel, may. The first failure of an item, in
     /// the order of the source, ends the run; see [`Job::failures`] for another
     /// policy.
     ///

@@ -81,7 +81,9 @@ impl<O> Stream<O> {
         }
         let report = report_of(&run, count);
         self.report = Some(report.clone());
-        error_of(&run, self.time_limit).map(|error| RunError::new(error, report))
+        let error = error_of(&run, self.time_limit);
+        forget_quietly(run);
+        error.map(|error| RunError::new(error, report))
     }
 
     /// Gives the bytes of the current parcel back.

@@ -9,7 +9,7 @@ use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::Plan;
 use crate::signal::Signals;
-use crate::stage::{Watch, guard};
+use crate::stage::{Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Takes the items that failed, where they do not end the run.
@@ -130,10 +130,13 @@ impl<'r> Context<'r> {
         match &self.policy {
             Policy::FailFast { first } => {
                 self.cutoff.fetch_min(item.source_index(), Ordering::Relaxed);
-                let mut first = first.lock();
-                if first.as_ref().is_none_or(|earlier| item < earlier.item) {
-                    *first = Some(error);
+                let mut kept = first.lock();
+                let mut later = Some(error);
+                if kept.as_ref().is_none_or(|earlier| item < earlier.item) {
+                    std::mem::swap(&mut *kept, &mut later);
                 }
+                drop(kept);
+                forget_quietly(later);
                 if failed.as_ref().is_none_or(|earlier| item < *earlier) {
                     *failed = Some(item);
                 }

@@ -1,6 +1,7 @@
 //! The two ends of a run: the source that is read, the sink that is written.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, count};
 use super::parcel::{BoxTask, Depot, Parcel, Port, Task};
@@ -9,7 +10,7 @@ use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::stage::{Numbered, Weigher, forget_each, guard};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Ordering};
 
 /// The source of a run, its types forgotten.
 pub(crate) trait Pull<'r>: Send + Sync {
@@ -23,6 +24,9 @@ pub(crate) trait Pull<'r>: Send + Sync {
         out: &mut Settlement<BoxTask<'r>>,
     ) -> (u64, bool);
 }
+
+/// A pull that has lasted this long is ended, so that what it has read can start.
+const LONGEST_PULL: Duration = Duration::from_micros(50);
 
 /// An iterator and where its items go.
 pub(crate) struct Source<'r, It: Iterator> {
@@ -76,10 +80,16 @@ impl<It: Iterator> Source<'_, It> {
         let weight = (*self.learned.lock()).max(size_of::<It::Item>() as u64);
         let most = cx.items_within(most.min(known.max(1)), weight);
         items.reserve_exact(most as usize);
+        let begun = Instant::now();
         for offset in 0..most as u32 {
             match source.next() {
                 Some(value) => items.push(Numbered { offset, value }),
                 None => return true,
+            }
+            // Looked at after 1, 2, 4, ... items: a slow source is noticed at once,
+            // a fast one hardly pays.
+            if (offset + 1).is_power_of_two() && begun.elapsed() > LONGEST_PULL {
+                return false;
             }
         }
         false
@@ -134,7 +144,9 @@ where
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
         let ended = guard(|| {
-            for Numbered { offset, value } in items.by_ref() {
+            let stopped = cx.signals.stopped();
+            while !stopped.load(Ordering::Relaxed) {
+                let Some(Numbered { offset, value }) = items.next() else { break };
                 at = offset;
                 (*sink)(value).map_err(crate::error::Cause::Error)?;
                 delivered += 1;
@@ -143,12 +155,17 @@ where
         });
         drop(sink);
         count(&cx.fates.delivered, delivered);
+        count(&cx.fates.cancelled, items.len() as u64);
         if let Err(cause) = ended.and_then(|result| result) {
             let item = base.sibling(at.into());
-            count(&cx.fates.cancelled, 1 + items.len() as u64);
+            count(&cx.fates.cancelled, 1);
             cx.break_run(Error::Sink { sink: "sink", item, cause });
         }
         forget_each(items);
+    }
+
+    fn discard(self: Box<Self>) {
+        forget_each(self.parcel.items.into_iter());
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::context::{Context, count};
 use super::node::Place;
-use super::parcel::{BoxTask, Parcel, Port, Task};
+use super::parcel::{BoxTask, Desk, Parcel, Port, Task};
 use super::scheduler::Settlement;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Children, Expand, Numbered, Opening, forget_quietly};
+use crate::stage::{Children, Expand, Numbered, Opening, Watch, forget_each, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
 pub(crate) struct ExpandNode<'env, 'r, I, O> {
@@ -49,10 +49,11 @@ where
         out: &mut Settlement<BoxTask<'r>>,
     ) {
         let Settlement { failed, produced, .. } = out;
-        self.place.desk(cx).admit(parcel, failed, |piece, needs| {
+        let desk = Desk { floor: size_of::<O>() as u64, ..self.place.desk(cx) };
+        desk.admit(parcel, failed, |piece, needs| {
             let largest = needs.iter().copied().max().unwrap_or(0);
             let declared = largest.saturating_add(size_of::<O>() as u64);
-            let learned = largest.saturating_add(self.place.likely_weight(1, cx));
+            let learned = largest.saturating_add(self.likely_draw(cx));
             let label = piece.label(self.place.segment, Need { declared, learned });
             let node = Arc::clone(&self);
             produced.push(label.with(Box::new(Unopened { node, parcel: piece, needs })));
@@ -66,6 +67,12 @@ where
     I: Send + 'r,
     O: Send + 'r,
 {
+    /// What the children of one draw are likely to weigh.
+    fn likely_draw(&self, cx: &Context<'r>) -> u64 {
+        let child = self.place.likely_weight(1, cx).max(size_of::<O>() as u64);
+        child.saturating_mul(cx.items_within(cx.parcel_items(), child))
+    }
+
     /// Draws up to `most` children and hands them on.
     fn draw(
         &self,
@@ -78,7 +85,7 @@ where
         let light = cx.items_within(most, cx.meter(stage).learned().max(size_of::<O>() as u64));
         let mut children = Vec::new();
         let begun = Instant::now();
-        let ended = opened.children.take(light as usize, &mut children);
+        let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
         cx.meter(stage).record(0, begun.elapsed());
 
         let first = opened.id.child(opened.next_child);
@@ -125,8 +132,7 @@ where
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) {
-        let need =
-            Need { declared: size_of::<O>() as u64, learned: self.place.likely_weight(1, cx) };
+        let need = Need { declared: size_of::<O>() as u64, learned: self.likely_draw(cx) };
         let shell = Parcel::<I>::holding(opened.id.clone(), opened.held);
         let mut label = shell.label(self.place.segment, need);
         label.entry.items = 1;
@@ -201,11 +207,19 @@ where
             // exhausted, of no use after a failure that ends the run.
             let enough = out.items - begun_with >= most;
             let go_on = matches!(drawn, None | Some(Drawn::Exhausted | Drawn::Failed));
+            if cx.watch(&rest.base).is_abandoned() {
+                count(&cx.fates.cancelled, rest.items.len() as u64);
+                return forget_each(rest.items.into_iter());
+            }
             if !go_on || enough || out.failed.is_some() {
                 return Arc::clone(&node).pass(rest, cx, out);
             }
             parcel = rest;
         }
+    }
+
+    fn discard(self: Box<Self>) {
+        forget_each(self.parcel.items.into_iter());
     }
 }
 
@@ -245,7 +259,7 @@ impl<O> Drop for Opened<'_, O> {
 struct NoChildren;
 
 impl<O> Children<O> for NoChildren {
-    fn take(&mut self, _most: usize, _out: &mut Vec<O>) -> Result<bool, crate::error::Cause> {
+    fn take(&mut self, _most: usize, _watch: Watch<'_>, _out: &mut Vec<O>) -> Result<bool, Cause> {
         Ok(true)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Place<'r, I, O> {
 
 impl<'r, I, O> Place<'r, I, O> {
     pub(crate) fn desk<'a>(&'a self, cx: &'a Context<'r>) -> Desk<'a, 'r, I> {
-        Desk { stage: self.stage, per_item: self.per_item.as_ref(), cx }
+        Desk { stage: self.stage, per_item: self.per_item.as_ref(), floor: 0, cx }
     }
 
     /// Bytes that `items` outputs of this node's segment are likely to weigh.
@@ -116,7 +116,8 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let given = items.len();
         let begun = Instant::now();
         let yielded = self.step.run(items, cx.watch(first));
-        cx.meter(self.place.stage).record(given, begun.elapsed());
+        let called = given - yielded.cancelled as usize;
+        cx.meter(self.place.stage).record(called, begun.elapsed());
         yielded
     }
 
@@ -167,6 +168,10 @@ impl<'r, I: Send + 'r, O: Send + 'r> Task<'r> for StepTask<'r, I, O> {
         out.consumed.push(id);
         out.items += self.parcel.items.len() as u64;
         self.node.run(self.parcel, cx, out);
+    }
+
+    fn discard(self: Box<Self>) {
+        forget_each(self.parcel.items.into_iter());
     }
 }
 

@@ -8,8 +8,8 @@ use super::scheduler::{Produced, Settlement};
 use crate::error::Cause;
 use crate::item::ItemId;
 use crate::queue::{Entry, Need};
-use crate::stage::{Numbered, Weigher, forget_each, guard};
-use crate::sync::Mutex;
+use crate::stage::{Numbered, Weigher, forget_each, forget_quietly, guard};
+use crate::sync::{Mutex, Ordering};
 
 /// A parcel and what is to be done with it, its type forgotten.
 pub(crate) trait Task<'r>: Send {
@@ -21,6 +21,11 @@ pub(crate) trait Task<'r>: Send {
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     );
+
+    /// Drops it undone. Items are user values: each is dropped by itself.
+    fn discard(self: Box<Self>) {
+        forget_quietly(self);
+    }
 }
 
 pub(crate) type BoxTask<'r> = Box<dyn Task<'r> + 'r>;
@@ -36,6 +41,10 @@ pub(crate) trait Port<'r, T>: Send + Sync {
         out: &mut Settlement<BoxTask<'r>>,
     );
 }
+
+/// More than any machine has; what is told to be heavier counts as this, so that
+/// no sum overflows.
+const MOST_BYTES: u64 = 1 << 48;
 
 /// Neighbouring items that move as one.
 pub(crate) struct Parcel<T> {
@@ -88,9 +97,13 @@ impl<T> Parcel<T> {
     ) -> Vec<u64> {
         let mut bytes = Vec::with_capacity(self.items.len());
         while bytes.len() < self.items.len() {
+            let stopped = cx.signals.stopped();
             let measured = guard(|| {
                 for item in &self.items[bytes.len()..] {
-                    bytes.push(weigher(&item.value));
+                    // In a run that is being stopped nothing is admitted any more.
+                    let told =
+                        if stopped.load(Ordering::Relaxed) { 0 } else { weigher(&item.value) };
+                    bytes.push(told.min(MOST_BYTES));
                 }
             });
             if let Err(cause) = measured {
@@ -171,6 +184,8 @@ impl<T> Parcel<T> {
 pub(crate) struct Desk<'a, 'r, T> {
     pub(crate) stage: usize,
     pub(crate) per_item: Option<&'a Weigher<'r, T>>,
+    /// Bytes a step needs in any case: one output of a `flat_map`.
+    pub(crate) floor: u64,
     pub(crate) cx: &'a Context<'r>,
 }
 
@@ -210,12 +225,14 @@ impl<T> Desk<'_, '_, T> {
 
     /// Whether all items are light and nothing more is asked for them.
     fn fits_whole(&self, parcel: &Parcel<T>) -> bool {
-        parcel.chain.saturating_add(parcel.weight()) <= self.cx.parcel_bytes()
+        let whole = parcel.chain.saturating_add(parcel.weight()).saturating_add(self.floor);
+        whole <= self.cx.parcel_bytes()
     }
 
     /// What the item at `place` takes of the line, its ancestors included.
     fn needed(&self, parcel: &Parcel<T>, needs: &[u64], place: usize) -> u64 {
         let step = needs.get(place).copied().unwrap_or(0);
+        let step = step.saturating_add(self.floor);
         parcel.chain.saturating_add(parcel.weight_at(place)).saturating_add(step)
     }
 

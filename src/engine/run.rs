@@ -26,7 +26,6 @@ use super::ends::Pull;
 use super::parcel::BoxTask;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
 use crate::item::ItemId;
-use crate::stage::forget_quietly;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// A run under way.
@@ -43,8 +42,8 @@ pub(crate) struct Run<'r> {
 struct Board<'r> {
     scheduler: Scheduler<BoxTask<'r>>,
     parked: usize,
-    /// Parked threads that wake by themselves.
-    timed: usize,
+    /// When parked threads wake by themselves.
+    alarms: Vec<Nanos>,
     consumer_waits: bool,
 }
 
@@ -61,7 +60,7 @@ impl<'r> Run<'r> {
     ) -> Self {
         let limit = time_limit.map(|limit| Nanos::try_from(limit.as_nanos()).unwrap_or(Nanos::MAX));
         let scheduler = Scheduler::new(&cx.plan, outside_sink, limit);
-        let board = Board { scheduler, parked: 0, timed: 0, consumer_waits: false };
+        let board = Board { scheduler, parked: 0, alarms: Vec::new(), consumer_waits: false };
         let settled = AtomicU64::new(0);
         Self { board: Mutex::new(board), settled, source, cx, begun: Instant::now() }
     }
@@ -96,8 +95,8 @@ impl<'r> Run<'r> {
                     let now = self.now();
                     board.scheduler.settle_pull(read, ended, now, &mut settlement, &mut dropped);
                 }
-                Choice::Idle { until } => {
-                    self.park(&mut board, until);
+                Choice::Idle => {
+                    self.park(&mut board);
                     continue;
                 }
                 Choice::Over => break,
@@ -114,7 +113,7 @@ impl<'r> Run<'r> {
             self.cx.signals.work.ring_all();
             self.cx.signals.outputs.ring_all();
         }
-        dropped.into_iter().for_each(forget_quietly);
+        dropped.into_iter().for_each(|task| task.discard());
     }
 
     /// The next outputs for a consumer outside: waits until there are some, or
@@ -123,6 +122,7 @@ impl<'r> Run<'r> {
         let mut board = self.board.lock();
         loop {
             if let Some(output) = board.scheduler.choose_output(self.now()) {
+                self.wake_for_more(&board);
                 return Some(output);
             }
             if board.scheduler.is_over() {
@@ -151,7 +151,7 @@ impl<'r> Run<'r> {
         let mut dropped = Vec::new();
         self.board.lock().scheduler.halt(why, &mut dropped);
         self.cx.signals.stop();
-        dropped.into_iter().for_each(forget_quietly);
+        dropped.into_iter().for_each(|task| task.discard());
     }
 
     /// Looks at the scheduler, for the report.
@@ -183,21 +183,25 @@ impl<'r> Run<'r> {
             self.cx.signals.outputs.ring_one();
         }
         if !dropped.is_empty() {
-            MutexGuard::unlocked(board, || dropped.drain(..).for_each(forget_quietly));
+            MutexGuard::unlocked(board, || dropped.drain(..).for_each(|task| task.discard()));
         }
     }
 
     /// Wakes one who is parked if there is work beyond what this thread has taken
     /// or if nobody would wake for what comes due.
     fn wake_for_more(&self, board: &Board<'r>) {
-        let alarm_unheard = || board.timed == 0 && board.scheduler.next_alarm().is_some();
+        let heard = board.alarms.iter().min();
+        let alarm_unheard = || {
+            let due = board.scheduler.next_alarm();
+            due.is_some_and(|due| heard.is_none_or(|heard| due < *heard))
+        };
         if board.parked > 0 && (board.scheduler.has_work(self.now()) || alarm_unheard()) {
             self.cx.signals.work.ring_one();
         }
     }
 
     /// Waits for work: looks a little longer, then sleeps.
-    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>, until: Option<Nanos>) {
+    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let settled = self.settled.load(Ordering::Relaxed);
         let news = MutexGuard::unlocked(board, || {
             (0..SPINS).any(|_| {
@@ -214,11 +218,16 @@ impl<'r> Run<'r> {
         if self.cx.signals.is_cancelled() {
             return;
         }
+        // Asked only now: a batch may have been begun while the lock was given up.
+        let until = board.scheduler.next_alarm();
         board.parked += 1;
-        board.timed += usize::from(until.is_some());
+        board.alarms.extend(until);
         let until_instant = until.map(|nanos| self.begun + Duration::from_nanos(nanos));
         MutexGuard::unlocked(board, || self.cx.signals.work.wait(seen, until_instant));
-        board.timed -= usize::from(until.is_some());
+        if let Some(place) = until.and_then(|until| board.alarms.iter().position(|at| *at == until))
+        {
+            board.alarms.swap_remove(place);
+        }
         board.parked -= 1;
     }
 }

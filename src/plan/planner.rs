@@ -16,7 +16,7 @@ pub(crate) fn plan(
 ) -> Result<Plan, Error> {
     budget.validate()?;
     check_names(specs)?;
-    check_settings(specs, settings)?;
+    check_settings(budget, specs, settings)?;
     let specs = with_footprints(budget, specs);
     let mut drafts = segments_of(budget, &specs);
     let mut purse = Purse { budget: budget.memory(), left: budget.memory() };
@@ -53,6 +53,10 @@ pub(crate) fn plan(
         notes: notes(budget, &specs),
     })
 }
+
+/// More workers of one stage, or cores, than anybody has; beyond it a number is
+/// a mistake that would ask the system for as many threads.
+const MOST_WORKERS: usize = 4_096;
 
 /// A segment while its workers are still counted.
 struct Draft {
@@ -107,13 +111,21 @@ fn check_names(specs: &[StageSpec]) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_settings(specs: &[StageSpec], settings: &Settings) -> Result<(), Error> {
+fn check_settings(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Result<(), Error> {
+    if budget.cores() > MOST_WORKERS {
+        let (what, value) = ("the number of cores", budget.cores() as u64);
+        let whose = "the budget".to_owned();
+        return Err(Error::Setting { what, whose, value, rule: "it must be 1 to 4,096" });
+    }
     let zero =
         |what, whose: &str, rule| Error::Setting { what, whose: whose.to_owned(), value: 0, rule };
     for spec in specs {
         let whose = format!("stage {:?}", spec.name);
-        if spec.workers == Some(0) {
-            return Err(zero("the number of workers", &whose, "it must be at least 1"));
+        let demanded = budget.workers_for(&spec.name).map(|workers| workers.value);
+        let asked = demanded.or(spec.workers).unwrap_or(1);
+        if asked == 0 || asked > MOST_WORKERS {
+            let (what, value) = ("the number of workers", asked as u64);
+            return Err(Error::Setting { what, whose, value, rule: "it must be 1 to 4,096" });
         }
         if spec.gather == Some(0) {
             return Err(zero("the batch size", &whose, "it must be at least 1"));
@@ -159,11 +171,11 @@ fn segments_of(budget: &Budget, specs: &[StageSpec]) -> Vec<Draft> {
     for (index, spec) in specs.iter().enumerate() {
         let (asked, demanded_by, reason) = asked_workers(budget, spec);
         match drafts.last_mut() {
-            Some(draft) if is_fused(&specs[index - 1], spec) => {
+            Some(draft) if is_fused(&specs[index - 1], spec) && asked == draft.asked => {
                 draft.stages.end = index + 1;
                 draft.per_worker = draft.per_worker.saturating_add(spec.per_worker);
-                if asked < draft.asked {
-                    (draft.asked, draft.demanded_by, draft.reason) = (asked, demanded_by, reason);
+                if draft.demanded_by.is_none() {
+                    (draft.demanded_by, draft.reason) = (demanded_by, reason);
                 }
             }
             _ => drafts.push(Draft {

@@ -55,7 +55,7 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Whether the rest of the parcel is of no use any more.
-    fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         // Relaxed: both only ever tell to stop earlier; the scheduler decides.
         self.stopped.load(Ordering::Relaxed)
             || self.cutoff.load(Ordering::Relaxed) < self.source_index
@@ -82,7 +82,7 @@ pub(crate) enum Opening {
 /// The outputs still to come of one input.
 pub(crate) trait Children<O>: Send {
     /// Appends up to `most` outputs; `Ok(true)` once there are no more.
-    fn take(&mut self, most: usize, out: &mut Vec<O>) -> Result<bool, Cause>;
+    fn take(&mut self, most: usize, watch: Watch<'_>, out: &mut Vec<O>) -> Result<bool, Cause>;
 }
 
 /// What came of one item.
@@ -128,6 +128,12 @@ impl<'env, S: Send> Workers<'env, S> {
 
     fn put_back(&self, state: S) {
         self.idle.lock().push(state);
+    }
+}
+
+impl<S> Drop for Workers<'_, S> {
+    fn drop(&mut self) {
+        forget_each(std::mem::take(self.idle.get_mut()).into_iter());
     }
 }
 
@@ -272,7 +278,13 @@ impl<S: Send, F> Batched<'_, S, F> {
         F: Fn(&mut S, Vec<I>) -> Vec<O>,
     {
         let given = batch.len();
-        let mut state = self.workers.take().map_err(Opening::Broken)?;
+        let mut state = match self.workers.take() {
+            Ok(state) => state,
+            Err(cause) => {
+                forget_each(batch.into_iter());
+                return Err(Opening::Broken(cause));
+            }
+        };
         match guard(|| (self.call)(&mut state, batch)) {
             Ok(values) => {
                 self.workers.put_back(state);
@@ -316,7 +328,13 @@ where
     It::IntoIter: Send + 'env,
 {
     fn open(&self, item: I) -> Result<Box<dyn Children<O> + 'env>, Opening> {
-        let mut state = self.workers.take().map_err(Opening::Broken)?;
+        let mut state = match self.workers.take() {
+            Ok(state) => state,
+            Err(cause) => {
+                forget_quietly(item);
+                return Err(Opening::Broken(cause));
+            }
+        };
         match guard(|| (self.call)(&mut state, item).into_iter()) {
             Ok(children) => {
                 self.workers.put_back(state);
@@ -334,9 +352,12 @@ where
 struct Rest<It>(It);
 
 impl<O, It: Iterator<Item = O> + Send> Children<O> for Rest<It> {
-    fn take(&mut self, most: usize, out: &mut Vec<O>) -> Result<bool, Cause> {
+    fn take(&mut self, most: usize, watch: Watch<'_>, out: &mut Vec<O>) -> Result<bool, Cause> {
         guard(|| {
             for _ in 0..most {
+                if watch.is_abandoned() {
+                    break;
+                }
                 match self.0.next() {
                     Some(child) => out.push(child),
                     None => return true,

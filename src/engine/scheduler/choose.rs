@@ -142,10 +142,12 @@ impl<T> Scheduler<T> {
         ready.then(|| id.clone())
     }
 
-    /// When something comes due by itself.
+    /// When something comes due by itself. What was due at the last look waits for
+    /// a worker, a core or memory, and those come with a settlement.
     pub(crate) fn next_alarm(&self) -> Option<Nanos> {
-        let partial = self.segments.iter().filter_map(|segment| segment.partial_since).min();
-        partial.map(|since| since + LINGER).into_iter().chain(self.deadline).min()
+        let partial = self.segments.iter().filter_map(|segment| segment.partial_since);
+        let due = partial.map(|since| since + LINGER).filter(|due| *due > self.clock);
+        due.chain(self.deadline).min()
     }
 }
 

@@ -42,8 +42,8 @@ pub(crate) enum Choice<T> {
     Run { segment: usize, first: (ItemId, T), rest: Vec<(ItemId, T)> },
     /// Read at most `most` items from the source into the parcel `id` and settle.
     Pull { id: ItemId, most: u64 },
-    /// Nothing until something is settled, or until the given time.
-    Idle { until: Option<Nanos> },
+    /// Nothing until something is settled, or until the next alarm.
+    Idle,
     /// Nothing any more.
     Over,
 }
@@ -239,9 +239,7 @@ impl<T> Scheduler<T> {
             return Choice::Over;
         }
         let chosen = self.choose_oldest().or_else(|| self.choose_downstream_first());
-        chosen
-            .or_else(|| self.force_partial_batch())
-            .unwrap_or_else(|| Choice::Idle { until: self.next_alarm() })
+        chosen.or_else(|| self.force_partial_batch()).unwrap_or(Choice::Idle)
     }
 
     /// Whether [`choose`](Self::choose) would find something to do at `now`.

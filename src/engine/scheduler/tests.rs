@@ -201,7 +201,7 @@ impl State {
                 self.threads.push(Doing::Pull { id });
                 true
             }
-            Choice::Idle { .. } | Choice::Over => false,
+            Choice::Idle | Choice::Over => false,
         }
     }
 
