@@ -38,6 +38,11 @@ impl<V> Frontier<V> {
         self.live.get_mut(id)
     }
 
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.live.values()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty()
     }

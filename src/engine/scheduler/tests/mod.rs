@@ -1,11 +1,15 @@
 //! Every schedule of small pipelines: the real scheduler, driven through all
-//! orders in which threads may ask for work and finish it.
+//! orders in which threads may ask for work and finish it. `naive` shows that the
+//! search finds where other schemes are stuck.
 //!
 //! The pipeline is `map -> flat_map (0-2 children) -> map -> sink`. The search
 //! visits each reachable state once and checks that it is not stuck, that the line
 //! holds, and at every end that each item met its fate and no byte is lost.
 
+mod naive;
+
 use std::collections::HashSet;
+use std::fmt::Debug;
 
 use super::*;
 use crate::budget::Budget;
@@ -69,14 +73,29 @@ enum Doing {
     Pull { id: ItemId },
 }
 
-#[derive(Clone)]
-struct State {
+/// What a search explores.
+trait Scheme: Clone + Debug {
+    /// One thread asks for work; whether anything changed.
+    fn ask(&mut self) -> bool;
+    /// Threads at work.
+    fn busy(&self) -> usize;
+    /// Whether the thread at `place` has what it needs.
+    fn may_finish(&self, place: usize) -> bool;
+    /// The thread at `place` finishes what it does.
+    fn finish(&mut self, place: usize);
+    fn is_done(&self) -> bool;
+    fn check_end(&self);
+}
+
+#[derive(Clone, Debug)]
+struct State<'a> {
+    case: &'a Case,
     scheduler: Scheduler<Work>,
     threads: Vec<Doing>,
     delivered: Vec<ItemId>,
 }
 
-impl Drop for State {
+impl Drop for State<'_> {
     /// A state is a copy that the search is done with; its permits are nobody's.
     fn drop(&mut self) {
         while let Some(id) = self.scheduler.frontier.oldest().cloned() {
@@ -87,8 +106,13 @@ impl Drop for State {
 }
 
 impl Case {
-    fn start(&self) -> State {
-        let reserve = self.sizes.iter().map(Size::largest).max().expect("a case has items");
+    /// The most that one item needs.
+    fn reserve(&self) -> u64 {
+        self.sizes.iter().map(Size::largest).max().expect("a case has items")
+    }
+
+    fn start(&self) -> State<'_> {
+        let reserve = self.reserve();
         let budget = Budget::new(reserve + self.spare, self.workers + 1);
         let workers = self.workers;
         let stage = |name: &str| Stage::memory(name, Footprint::none()).workers(workers);
@@ -102,7 +126,8 @@ impl Case {
         let settings = Settings { ordered: self.ordered, window: 64, largest_item: Some(reserve) };
         let mut plan = plan(&budget, &specs, &settings).expect("the case fits");
         plan.segments.iter_mut().for_each(|segment| segment.queue_bound = self.queue_bound);
-        State { scheduler: Scheduler::new(&plan, false, None), threads: vec![], delivered: vec![] }
+        let scheduler = Scheduler::new(&plan, false, None);
+        State { case: self, scheduler, threads: vec![], delivered: vec![] }
     }
 
     fn size(&self, id: &ItemId) -> &Size {
@@ -186,8 +211,7 @@ impl Case {
     }
 }
 
-impl State {
-    /// One thread asks for work; whether it got some.
+impl Scheme for State<'_> {
     fn ask(&mut self) -> bool {
         // The clock stands still, so a batch is never due by time: only what the
         // scheduler does by itself counts.
@@ -205,10 +229,17 @@ impl State {
         }
     }
 
-    /// The thread at `place` finishes what it does.
-    fn finish(&mut self, case: &Case, place: usize) {
+    fn busy(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn may_finish(&self, _place: usize) -> bool {
+        true
+    }
+
+    fn finish(&mut self, place: usize) {
         let doing = self.threads.remove(place);
-        let mut out = case.outcome(&doing, &mut self.delivered);
+        let mut out = self.case.outcome(&doing, &mut self.delivered);
         let mut dropped = Vec::new();
         match doing {
             Doing::Step { segment, .. } => {
@@ -221,50 +252,49 @@ impl State {
         }
         let ledger = self.scheduler.ledger();
         // Only a child can weigh more than was admitted for it: one unit.
-        let heaviest = case.sizes.iter().map(|size| size.child).max().unwrap_or(0);
-        let bound = case.workers as u64 * heaviest.saturating_sub(1);
-        assert!(ledger.overweight() <= bound, "{} > {bound}: {case:?}", ledger.overweight());
+        let heaviest = self.case.sizes.iter().map(|size| size.child).max().unwrap_or(0);
+        let bound = self.case.workers as u64 * heaviest.saturating_sub(1);
+        assert!(ledger.overweight() <= bound, "{} > {bound}: {self:?}", ledger.overweight());
     }
 
-    fn check_end(&self, case: &Case) {
+    fn is_done(&self) -> bool {
+        self.scheduler.is_over()
+    }
+
+    fn check_end(&self) {
         let mut delivered = self.delivered.clone();
-        if !case.ordered {
+        if !self.case.ordered {
             delivered.sort();
         }
-        assert_eq!(delivered, case.expected(), "{case:?}");
-        assert_eq!(self.scheduler.ledger().booked(), 0, "permits were lost: {case:?}");
-    }
-
-    /// What tells two states apart.
-    fn key(&self) -> String {
-        let order = self.delivered.len();
-        format!("{:?} {:?} {order}", self.scheduler, self.threads)
+        assert_eq!(delivered, self.case.expected(), "{:?}", self.case);
+        assert_eq!(self.scheduler.ledger().booked(), 0, "permits were lost: {:?}", self.case);
     }
 }
 
-/// Visits every reachable state; how many there are, or a state that is stuck.
-fn search(case: &Case, threads: usize) -> Result<usize, String> {
+/// Visits every reachable state; how many there are, or one that is stuck.
+fn search<S: Scheme>(start: S, threads: usize) -> Result<usize, String> {
     let mut seen = HashSet::new();
-    let mut open = vec![case.start()];
+    let mut open = vec![start];
     while let Some(state) = open.pop() {
+        let mut moves = Vec::new();
         let mut asked = state.clone();
-        let busy = state.threads.len();
-        if busy < threads && asked.ask() && seen.insert(asked.key()) {
-            open.push(asked.clone());
+        if state.busy() < threads && asked.ask() {
+            moves.push(asked);
         }
-        if busy == 0 && asked.threads.is_empty() {
-            if !state.scheduler.is_over() {
-                return Err(format!("stuck: {:#?}", state.scheduler));
-            }
-            state.check_end(case);
-        }
-        for place in 0..busy {
+        for place in (0..state.busy()).filter(|place| state.may_finish(*place)) {
             let mut next = state.clone();
-            next.finish(case, place);
-            if seen.insert(next.key()) {
-                open.push(next);
-            }
+            next.finish(place);
+            moves.push(next);
         }
+        if moves.is_empty() {
+            if !state.is_done() {
+                return Err(format!("stuck: {state:#?}"));
+            }
+            state.check_end();
+        }
+        // A state is told by how it prints; what it prints is all it has.
+        moves.retain(|next| seen.insert(format!("{next:?}")));
+        open.append(&mut moves);
     }
     Ok(seen.len())
 }
@@ -283,8 +313,13 @@ fn sizes(pattern: &[(u64, u64)]) -> Vec<Size> {
     pattern.iter().map(size).collect()
 }
 
-#[test]
-fn no_schedule_is_stuck_and_none_crosses_the_line() {
+/// Every combination of some patterns, both orders and the given bounds.
+fn cases(
+    workers: &'static [usize],
+    spare: &'static [u64],
+    bounds: &'static [usize],
+    gathers: &'static [Option<usize>],
+) -> impl Iterator<Item = Case> {
     let patterns: [&[(u64, u64)]; 5] = [
         &[(1, 1), (1, 1)],
         &[(2, 1), (2, 3)],
@@ -292,22 +327,30 @@ fn no_schedule_is_stuck_and_none_crosses_the_line() {
         &[(2, 3), (0, 1), (1, 1)],
         &[(2, 1), (1, 4)],
     ];
-    let mut states = 0;
-    for pattern in patterns {
-        for ordered in [false, true] {
-            for workers in [1, 2] {
-                for spare in [0, 1, 3, 6] {
-                    for queue_bound in [1, 4] {
-                        for gather in [None, Some(2)] {
+    patterns.into_iter().flat_map(move |pattern| {
+        let all = [false, true].into_iter().flat_map(move |ordered| {
+            let of_workers = move |&workers: &usize| {
+                spare.iter().flat_map(move |&spare| {
+                    bounds.iter().flat_map(move |&queue_bound| {
+                        gathers.iter().map(move |&gather| {
                             let sizes = sizes(pattern);
-                            let case = Case { sizes, ordered, workers, spare, queue_bound, gather };
-                            let found = search(&case, workers + 1);
-                            states += found.unwrap_or_else(|stuck| panic!("{case:?}\n{stuck}"));
-                        }
-                    }
-                }
-            }
-        }
+                            Case { sizes, ordered, workers, spare, queue_bound, gather }
+                        })
+                    })
+                })
+            };
+            workers.iter().flat_map(of_workers)
+        });
+        all
+    })
+}
+
+#[test]
+fn no_schedule_is_stuck_and_none_crosses_the_line() {
+    let mut states = 0;
+    for case in cases(&[1, 2], &[0, 1, 3, 6], &[1, 4], &[None, Some(2)]) {
+        let found = search(case.start(), case.workers + 1);
+        states += found.unwrap_or_else(|stuck| panic!("{case:?}\n{stuck}"));
     }
     println!("{states} states");
     assert!(states > 10_000, "the search has become too small to prove anything: {states}");

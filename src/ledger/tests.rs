@@ -1,0 +1,147 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn admission_stops_at_the_common_account_and_the_reserve_stays_whole() {
+    let mut ledger = Ledger::new(100, 40);
+    let mut common = ledger.charge(0, Account::Common);
+    assert!(ledger.admit(&mut common, 60));
+    assert!(!ledger.admit(&mut common, 1));
+    let mut oldest = ledger.charge(0, Account::Reserve);
+    assert!(ledger.admit(&mut oldest, 40));
+    assert!(!ledger.admit(&mut oldest, 1));
+    assert_eq!((ledger.booked(), ledger.peak_booked()), (100, 100));
+    ledger.release(common);
+    ledger.release(oldest);
+    assert_eq!((ledger.booked(), ledger.peak_booked()), (0, 100));
+}
+
+#[test]
+fn overweight_is_no_permit_but_blocks_admission_until_it_is_gone() {
+    let mut ledger = Ledger::new(100, 40);
+    let heavy = ledger.charge(90, Account::Common);
+    assert_eq!((heavy.bytes(), ledger.booked(), ledger.overweight()), (90, 60, 30));
+    let mut other = ledger.charge(0, Account::Common);
+    assert!(!ledger.admit(&mut other, 1));
+    assert!(ledger.admit(&mut other, 0), "a step that needs nothing is not held up");
+    ledger.release(heavy);
+    assert!(ledger.admit(&mut other, 60));
+    ledger.release(other);
+    assert_eq!((ledger.booked(), ledger.overweight(), ledger.peak_overweight()), (0, 0, 30));
+}
+
+#[test]
+fn promotion_frees_the_common_account_and_carries_the_overweight() {
+    let mut ledger = Ledger::new(100, 40);
+    let filler = ledger.charge(50, Account::Common);
+    let mut item = ledger.charge(30, Account::Common);
+    assert_eq!(ledger.overweight(), 20);
+    ledger.promote(&mut item);
+    ledger.promote(&mut item);
+    assert_eq!((item.account, item.bytes()), (Account::Reserve, 30));
+    assert_eq!((ledger.booked(), ledger.overweight(), ledger.reserve_room()), (80, 0, 10));
+    ledger.release(filler);
+    ledger.release(item);
+}
+
+#[test]
+#[should_panic(expected = "more released than held")]
+fn releasing_more_than_is_held_is_a_bug() {
+    let mut ledger = Ledger::new(100, 40);
+    ledger.release(Permit { account: Account::Common, booked: 1, overweight: 0 });
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "dropped instead of released")]
+fn losing_a_permit_is_a_bug() {
+    drop(Ledger::new(100, 40).charge(1, Account::Common));
+}
+
+/// What may be done to a ledger; permits are named by their place in a list.
+#[derive(Clone, Debug)]
+enum Deed {
+    Charge(u64, Account),
+    Admit(usize, u64),
+    Promote(usize),
+    Release(usize),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let account = prop_oneof![Just(Account::Common), Just(Account::Reserve)];
+    prop_oneof![
+        (0..50u64, account).prop_map(|(bytes, account)| Deed::Charge(bytes, account)),
+        (any::<usize>(), 0..50u64).prop_map(|(place, bytes)| Deed::Admit(place, bytes)),
+        any::<usize>().prop_map(Deed::Promote),
+        any::<usize>().prop_map(Deed::Release),
+    ]
+}
+
+/// A plain model: what each permit stands for, and on which account.
+#[derive(Default)]
+struct Model {
+    permits: Vec<(Permit, u64, Account)>,
+}
+
+impl Model {
+    fn sum(&self) -> u64 {
+        self.permits.iter().map(|(_, bytes, _)| bytes).sum()
+    }
+
+    fn act(&mut self, ledger: &mut Ledger, deed: Deed) {
+        let place = |place: usize| (!self.permits.is_empty()).then(|| place % self.permits.len());
+        match deed {
+            Deed::Charge(bytes, account) => {
+                self.permits.push((ledger.charge(bytes, account), bytes, account));
+            }
+            Deed::Admit(at, more) => {
+                let Some(at) = place(at) else { return };
+                let overweight = ledger.overweight();
+                let (permit, bytes, account) = &mut self.permits[at];
+                if ledger.admit(permit, more) {
+                    *bytes += more;
+                    assert!(
+                        more == 0
+                            || *account == Account::Reserve
+                            || overweight == 0
+                            || overweight + more <= 100,
+                        "admitted past overweight"
+                    );
+                }
+            }
+            Deed::Promote(at) => {
+                let Some(at) = place(at) else { return };
+                ledger.promote(&mut self.permits[at].0);
+                self.permits[at].2 = Account::Reserve;
+            }
+            Deed::Release(at) => {
+                let Some(at) = place(at) else { return };
+                ledger.release(self.permits.swap_remove(at).0);
+            }
+        }
+    }
+
+    fn check(&self, ledger: &Ledger) {
+        for (permit, bytes, account) in &self.permits {
+            assert_eq!((permit.bytes(), permit.account), (*bytes, *account));
+        }
+        assert_eq!(ledger.booked() + ledger.overweight(), self.sum(), "every byte is somewhere");
+        assert!(ledger.booked() <= 100, "the line is crossed: {ledger:?}");
+        assert!(ledger.common <= 60 && ledger.reserve <= 40, "an account is overdrawn: {ledger:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_ledger_agrees_with_a_plain_list_of_permits(deeds in prop::collection::vec(deed(), 0..60)) {
+        let mut ledger = Ledger::new(100, 40);
+        let mut model = Model::default();
+        for deed in deeds {
+            model.act(&mut ledger, deed);
+            model.check(&ledger);
+        }
+        model.permits.drain(..).for_each(|(permit, ..)| ledger.release(permit));
+        prop_assert_eq!((ledger.booked(), ledger.overweight()), (0, 0));
+    }
+}
