@@ -38,7 +38,6 @@ use unsplit::unsplit;
 
 /// A reaction line and its place.
 type Line<'a> = (u32, &'a str);
-type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
@@ -69,8 +68,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let smarts = args::read(&args.templates)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
 
-    let folder = build::find_or_build(&reactions, args.rows, &budget)?;
-    let index = Index::open(&folder)?;
+    let folder = build::find_or_build(&build::shelf()?, &reactions, args.rows, &budget)?;
+    let index = Index::open(&folder)
+        .map_err(|why| format!("{why}; delete {} to have it built again", folder.display()))?;
     let view = index.view()?;
     print::index(&index, &folder);
     let templates = Templates::compile(smarts.lines())?;
@@ -86,13 +86,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     let products: Vec<&str> = reactions.lines().take(args.products).collect();
     let mut results = Results::new(view, &products, expected);
-    let mut failed = 0;
     let report = pipeline
         .job()
-        .failures(|failure| {
-            failed += 1;
-            eprintln!("{failure}");
-        })
+        .failures(|failure| eprintln!("{failure}"))
         .run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;
 
     results.print(&smarts);
@@ -107,9 +103,8 @@ fn split<'a>(
 ) -> PipelineBuilder<'a, Line<'a>, Answer> {
     let perceive = Stage::cpu("perceive").try_map(|(number, line)| perceive(number, line));
 
-    let screen = Stage::cpu("screen")
-        .map(|query| templates.screen(query))
-        .weigh(Candidates::weight);
+    let screen =
+        Stage::cpu("screen").map(|query| templates.screen(query)).weigh(Candidates::weight);
 
     // The templates are held once, for all workers and for the stage before, too.
     let held = Footprint::shared(templates.bytes());

@@ -7,7 +7,7 @@ mod screen;
 mod templates;
 
 pub(crate) use molecule::{
-    ChemistryError, Fingerprint, MoleculeKey, Query, ReactionLine, fingerprint, key_as_perceived,
+    ChemistryError, Fingerprint, MoleculeKey, ReactionLine, fingerprint, key_as_perceived,
     perceive, read_smiles,
 };
 pub(crate) use outcomes::Outcomes;

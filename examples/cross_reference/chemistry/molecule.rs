@@ -32,11 +32,7 @@ pub(crate) struct ChemistryError {
 
 impl ChemistryError {
     pub(crate) fn new(what: &'static str, text: &str, why: impl fmt::Display) -> Self {
-        Self {
-            what,
-            text: text.to_owned(),
-            why: why.to_string(),
-        }
+        Self { what, text: text.to_owned(), why: why.to_string() }
     }
 }
 
@@ -85,11 +81,7 @@ impl<'a> ReactionLine<'a> {
         let (reactants, product) = reaction
             .split_once(">>")
             .ok_or_else(|| ChemistryError::new("reaction", line, "no `>>` in it"))?;
-        Ok(Self {
-            reactants,
-            product,
-            id,
-        })
+        Ok(Self { reactants, product, id })
     }
 }
 
@@ -139,19 +131,11 @@ fn hash_canonical(smiles: &str) -> MoleculeKey {
 
 /// The extended-connectivity fingerprint of diameter 4, in 256 bits.
 pub(crate) fn fingerprint(molecule: &Molecule) -> Fingerprint {
-    let config = EcfpConfig {
-        radius: 2,
-        nbits: 256,
-        ..EcfpConfig::default()
-    };
+    let config = EcfpConfig { radius: 2, nbits: 256, ..EcfpConfig::default() };
     let bytes = ecfp(molecule, &config).to_le_bytes();
     std::array::from_fn(|word| {
         let start = word * 8;
-        u64::from_le_bytes(
-            bytes[start..start + 8]
-                .try_into()
-                .expect("the range has eight bytes"),
-        )
+        u64::from_le_bytes(bytes[start..start + 8].try_into().expect("the range has eight bytes"))
     })
 }
 

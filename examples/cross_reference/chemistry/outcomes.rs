@@ -49,29 +49,23 @@ impl Outcomes {
             self.outcome_ends.push(self.keys.len() as u32);
         }
         self.distinct += outcomes.len() as u32;
-        self.templates
-            .push((template, self.outcome_ends.len() as u32));
+        self.templates.push((template, self.outcome_ends.len() as u32));
     }
 
     /// The templates with an outcome, in rising order, each with its outcomes; an outcome is the
     /// precursors' keys.
-    pub(crate) fn by_template(&self) -> impl Iterator<Item = (u32, impl Iterator<Item = &[MoleculeKey]>)> {
+    pub(crate) fn by_template(
+        &self,
+    ) -> impl Iterator<Item = (u32, impl Iterator<Item = &[MoleculeKey]>)> {
         let mut start = 0;
         self.templates.iter().map(move |&(template, end)| {
             let outcomes = std::mem::replace(&mut start, end)..end;
-            (
-                template,
-                outcomes.map(|outcome| self.outcome(outcome as usize)),
-            )
+            (template, outcomes.map(|outcome| self.outcome(outcome as usize)))
         })
     }
 
     fn outcome(&self, outcome: usize) -> &[MoleculeKey] {
-        let start = if outcome == 0 {
-            0
-        } else {
-            self.outcome_ends[outcome - 1]
-        };
+        let start = if outcome == 0 { 0 } else { self.outcome_ends[outcome - 1] };
         &self.keys[start as usize..self.outcome_ends[outcome] as usize]
     }
 

@@ -46,10 +46,7 @@ impl KeyCache {
         }
         let mut bonds = Vec::with_capacity(molecule.bond_count());
         for (_, bond) in molecule.bonds() {
-            if matches!(
-                bond.order,
-                BondOrder::Up | BondOrder::Down | BondOrder::Dative
-            ) {
+            if matches!(bond.order, BondOrder::Up | BondOrder::Down | BondOrder::Dative) {
                 return false;
             }
             let ends = [bond.atom1, bond.atom2].map(|atom| names[atom.0 as usize]);
@@ -88,20 +85,7 @@ fn atom_record(name: u32, atom: &Atom) -> [u8; 12] {
     let [charge] = atom.charge.to_le_bytes();
     let flags = u8::from(atom.aromatic) | u8::from(atom.wildcard) << 1;
     let isotope = u8::from(atom.isotope.is_some());
-    [
-        n0,
-        n1,
-        n2,
-        n3,
-        atom.element.atomic_number(),
-        charge,
-        hydrogens,
-        flags,
-        isotope,
-        i0,
-        i1,
-        b'a',
-    ]
+    [n0, n1, n2, n3, atom.element.atomic_number(), charge, hydrogens, flags, isotope, i0, i1, b'a']
 }
 
 fn bond_record([x, y]: [u32; 2], order: BondOrder) -> [u8; 10] {

@@ -84,11 +84,8 @@ impl Screen {
 
     /// Numbers the features of one pattern and returns them, each once.
     fn learn(&mut self, pattern: &QueryMolecule) -> Vec<Feature> {
-        let classes: Vec<Class> = pattern
-            .atoms
-            .iter()
-            .map(|atom| self.class(&atom.query))
-            .collect();
+        let classes: Vec<Class> =
+            pattern.atoms.iter().map(|atom| self.class(&atom.query)).collect();
         let mut arms: Vec<Vec<Arm>> = vec![Vec::new(); pattern.atoms.len()];
         let mut needed = Vec::new();
         for bond in &pattern.bonds {
@@ -115,15 +112,12 @@ impl Screen {
 
     fn class(&mut self, query: &AtomQuery) -> Class {
         let next = self.classes.len() as Class;
-        *self
-            .class_of
-            .entry(format!("{query:?}"))
-            .or_insert_with(|| {
-                let mut pattern = QueryMolecule::new();
-                pattern.add_atom(query.clone());
-                self.classes.push(pattern);
-                next
-            })
+        *self.class_of.entry(format!("{query:?}")).or_insert_with(|| {
+            let mut pattern = QueryMolecule::new();
+            pattern.add_atom(query.clone());
+            self.classes.push(pattern);
+            next
+        })
     }
 
     /// A bond and the same bond seen from its other end are two arms but one feature.
@@ -183,9 +177,7 @@ impl Screen {
                 arms.push(self.arms(&classes[atom], kind, &classes[neighbour.0 as usize]));
             }
             for (i, first) in arms.iter().enumerate() {
-                first
-                    .iter()
-                    .for_each(|&(_, arm)| present.set(self.feature_of_arm[arm as usize]));
+                first.iter().for_each(|&(_, arm)| present.set(self.feature_of_arm[arm as usize]));
                 for second in &arms[i + 1..] {
                     self.set_pairs(first, second, &mut present);
                 }

@@ -28,15 +28,9 @@ pub(crate) struct IndexedReaction {
 /// Perceives all molecules of a reaction line. This is what takes time in building an index, and it
 /// is pure.
 pub(crate) fn index_row(reaction: u32, line: &str) -> Result<IndexedReaction, ChemistryError> {
-    let ReactionLine {
-        reactants, product, ..
-    } = ReactionLine::parse(line)?;
+    let ReactionLine { reactants, product, .. } = ReactionLine::parse(line)?;
     if line.len() > usize::from(u16::MAX) {
-        return Err(ChemistryError::new(
-            "reaction",
-            line,
-            "longer than 65,535 bytes",
-        ));
+        return Err(ChemistryError::new("reaction", line, "longer than 65,535 bytes"));
     }
     let product = read_smiles(product)?;
     let mut reactant_keys = reactants

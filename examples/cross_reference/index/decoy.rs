@@ -22,9 +22,7 @@ impl Decoy {
     }
 
     fn draw(&self, which: u64) -> u64 {
-        mix(self
-            .0
-            .wrapping_add(which.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        mix(self.0.wrapping_add(which.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     /// The key of its product.
@@ -65,25 +63,13 @@ mod tests {
 
     #[test]
     fn decoys_depend_on_the_seed_and_the_row_alone() {
-        assert_eq!(
-            Decoy::new(1, 2).product_key(),
-            Decoy::new(1, 2).product_key()
-        );
-        assert_ne!(
-            Decoy::new(1, 2).product_key(),
-            Decoy::new(2, 2).product_key()
-        );
+        assert_eq!(Decoy::new(1, 2).product_key(), Decoy::new(1, 2).product_key());
+        assert_ne!(Decoy::new(1, 2).product_key(), Decoy::new(2, 2).product_key());
     }
 
     #[test]
     fn a_decoy_has_about_as_many_bits_as_a_molecule() {
-        let bits = |row| {
-            Decoy::new(1, row)
-                .fingerprint()
-                .map(u64::count_ones)
-                .iter()
-                .sum::<u32>()
-        };
+        let bits = |row| Decoy::new(1, row).fingerprint().map(u64::count_ones).iter().sum::<u32>();
         let mean = (0..1_000).map(bits).sum::<u32>() / 1_000;
         assert!((40..56).contains(&mean), "{mean} bits");
     }

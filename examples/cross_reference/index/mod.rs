@@ -78,14 +78,10 @@ impl<'a> IndexView<'a> {
         text: &'a [u8],
         fingerprints: &'a [Fingerprint],
     ) -> Result<Self, IndexMismatch> {
-        let Some(buckets) = directory
-            .len()
-            .checked_sub(1)
-            .filter(|n| n.is_power_of_two() && *n > 1)
+        let Some(buckets) =
+            directory.len().checked_sub(1).filter(|n| n.is_power_of_two() && *n > 1)
         else {
-            return Err(IndexMismatch(
-                "the directory's length is not a power of two and one",
-            ));
+            return Err(IndexMismatch("the directory's length is not a power of two and one"));
         };
         if directory[buckets] as usize != rows.len() {
             return Err(IndexMismatch("the directory is for another number of rows"));
@@ -93,14 +89,7 @@ impl<'a> IndexView<'a> {
         if fingerprints.len() != rows.len() {
             return Err(IndexMismatch("there is not one fingerprint a row"));
         }
-        Ok(Self {
-            directory,
-            rows,
-            reactant_keys,
-            text,
-            fingerprints,
-            shift: 64 - buckets.ilog2(),
-        })
+        Ok(Self { directory, rows, reactant_keys, text, fingerprints, shift: 64 - buckets.ilog2() })
     }
 
     /// The rows of the reactions known to make a product.
@@ -109,10 +98,7 @@ impl<'a> IndexView<'a> {
         let start = self.directory[bucket] as usize;
         let bucket = &self.rows[start..self.directory[bucket + 1] as usize];
         let first = bucket.partition_point(|row| row.product_key < product);
-        let count = bucket[first..]
-            .iter()
-            .take_while(|row| row.product_key == product)
-            .count();
+        let count = bucket[first..].iter().take_while(|row| row.product_key == product).count();
         start + first..start + first + count
     }
 
@@ -129,11 +115,7 @@ impl<'a> IndexView<'a> {
 
     /// The keys of the reactants of a row, in rising order.
     pub(crate) fn reactants(&self, row: usize) -> &'a [MoleculeKey] {
-        let Row {
-            reactants,
-            reactant_count,
-            ..
-        } = self.rows[row];
+        let Row { reactants, reactant_count, .. } = self.rows[row];
         &self.reactant_keys[reactants as usize..][..usize::from(reactant_count)]
     }
 
@@ -147,16 +129,11 @@ impl<'a> IndexView<'a> {
         for row in self.rows_of(outcomes.product_key) {
             let reactants = self.reactants(row);
             let explained = |outcome: &[MoleculeKey]| {
-                outcome
-                    .iter()
-                    .all(|key| reactants.binary_search(key).is_ok())
+                outcome.iter().all(|key| reactants.binary_search(key).is_ok())
             };
             for (template, mut of_template) in outcomes.by_template() {
                 if of_template.any(explained) {
-                    hits.push(Hit {
-                        row: row as u32,
-                        template,
-                    });
+                    hits.push(Hit { row: row as u32, template });
                 }
             }
         }

@@ -1,5 +1,7 @@
-//! The nearest neighbours of a fingerprint: one pass over all fingerprints, as fast as memory
-//! delivers them.
+//! The nearest neighbours of a fingerprint: one pass over all fingerprints.
+//!
+//! Two cores together take what memory delivers; where bits are counted by one instruction
+//! (`-C target-cpu=x86-64-v2` or later), one core does.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -21,34 +23,19 @@ pub(crate) fn nearest<'s>(
         return scratch.sort();
     }
     let query_bits = ones(query);
-    let mut worst = Similarity {
-        common: 0,
-        either: 1,
-    };
+    let mut worst = Similarity { common: 0, either: 1 };
     let mut full = false;
     for (row, bits) in rows.iter().enumerate() {
         let common = common_ones(query, bits);
         // With no bit in the query, nothing exceeds anything, and the first rows stay.
-        if full
-            && !(Similarity {
-                common,
-                either: query_bits,
-            })
-            .exceeds(worst)
-        {
+        if full && !(Similarity { common, either: query_bits }).exceeds(worst) {
             continue;
         }
-        let similarity = Similarity {
-            common,
-            either: (query_bits + ones(bits) - common).max(1),
-        };
+        let similarity = Similarity { common, either: (query_bits + ones(bits) - common).max(1) };
         if full && !similarity.exceeds(worst) {
             continue;
         }
-        worst = scratch.keep(Neighbour {
-            row: row as u32,
-            similarity,
-        });
+        worst = scratch.keep(Neighbour { row: row as u32, similarity });
         full = scratch.heap.len() >= scratch.wanted;
     }
     scratch.sort()
@@ -94,9 +81,7 @@ pub(crate) struct Neighbour {
 impl Ord for Neighbour {
     fn cmp(&self, other: &Self) -> Ordering {
         let (a, b) = (self.similarity, other.similarity);
-        (a.common * b.either)
-            .cmp(&(b.common * a.either))
-            .then(other.row.cmp(&self.row))
+        (a.common * b.either).cmp(&(b.common * a.either)).then(other.row.cmp(&self.row))
     }
 }
 
@@ -143,17 +128,12 @@ impl Scratch {
         if self.heap.len() > self.wanted {
             self.heap.pop();
         }
-        self.heap
-            .peek()
-            .expect("a row was just taken in")
-            .0
-            .similarity
+        self.heap.peek().expect("a row was just taken in").0.similarity
     }
 
     fn sort(&mut self) -> &[Neighbour] {
         self.sorted.clear();
-        self.sorted
-            .extend(self.heap.drain().map(|Reverse(neighbour)| neighbour));
+        self.sorted.extend(self.heap.drain().map(|Reverse(neighbour)| neighbour));
         self.sorted.sort_unstable_by(|a, b| b.cmp(a));
         &self.sorted
     }
@@ -165,9 +145,7 @@ mod tests {
 
     /// Fingerprints with few bits, so that there are many ties.
     fn rows() -> Vec<Fingerprint> {
-        (0..2_000u64)
-            .map(|n| [n * n % 7, n % 5, n / 900, 0])
-            .collect()
+        (0..2_000u64).map(|n| [n * n % 7, n % 5, n / 900, 0]).collect()
     }
 
     fn by_sorting(rows: &[Fingerprint], query: &Fingerprint, wanted: usize) -> Vec<u32> {
@@ -177,9 +155,7 @@ mod tests {
         };
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         order.sort_by(|&a, &b| {
-            alike(&rows[b as usize])
-                .total_cmp(&alike(&rows[a as usize]))
-                .then(a.cmp(&b))
+            alike(&rows[b as usize]).total_cmp(&alike(&rows[a as usize])).then(a.cmp(&b))
         });
         order.truncate(wanted);
         order
@@ -191,15 +167,9 @@ mod tests {
         for query in [[0; 4], [3, 1, 1, 0], [6, 4, 2, 9], [u64::MAX; 4]] {
             for wanted in [0, 1, 10, 1_999, 2_000, 3_000] {
                 let mut scratch = Scratch::new(wanted);
-                let found: Vec<u32> = nearest(&rows, &query, &mut scratch)
-                    .iter()
-                    .map(|n| n.row)
-                    .collect();
-                assert_eq!(
-                    found,
-                    by_sorting(&rows, &query, wanted),
-                    "{query:?}, {wanted} wanted"
-                );
+                let found: Vec<u32> =
+                    nearest(&rows, &query, &mut scratch).iter().map(|n| n.row).collect();
+                assert_eq!(found, by_sorting(&rows, &query, wanted), "{query:?}, {wanted} wanted");
             }
         }
     }
