@@ -32,6 +32,9 @@ impl<E: Into<BoxError>> SinkResult for Result<(), E> {
 }
 
 /// A run that ended early: why, and what was done until then.
+///
+/// `?` into a `Box<dyn Error>` keeps the whole, but prints only the reason; look at
+/// [`report`](Self::report) before where it matters how far the run came.
 #[derive(Debug)]
 pub struct RunError(Box<(Error, Report)>);
 

@@ -33,15 +33,16 @@ pub struct Report {
 
 /// What one stage did.
 ///
-/// The four waits and the busy time of a stage's workers add up to its workers
-/// times the elapsed time, but for stages that run in one go with the stage above:
-/// the first of them tells the waits of all.
+/// The four waits, the busy and the set-up time of a stage's workers, and a little
+/// for moving items about, add up to its workers times the elapsed time. Stages that
+/// run in one go with the stage above share its waits.
 #[derive(Clone, Debug, Default)]
 pub struct StageReport {
     pub(crate) name: String,
     pub(crate) workers: usize,
     pub(crate) calls: u64,
     pub(crate) busy: Duration,
+    pub(crate) set_up: Duration,
     pub(crate) fused: bool,
     pub(crate) waited_input: Duration,
     pub(crate) waited_downstream: Duration,
@@ -169,6 +170,12 @@ impl StageReport {
         self.busy
     }
 
+    /// Time that went into building the states of its workers.
+    #[must_use]
+    pub fn set_up(&self) -> Duration {
+        self.set_up
+    }
+
     /// Time workers were free because nothing was there to do.
     #[must_use]
     pub fn waited_for_input(&self) -> Duration {
@@ -254,19 +261,28 @@ impl Report {
         let wide = widths.max().unwrap_or(0).max(5);
         writeln!(
             f,
-            "{:wide$}  {:>7}  {:>9}  {:>9}  {:>9}  {:>10}  {:>9}  {:>9}",
-            "stage", "workers", "calls", "busy s", "no input", "downstream", "memory", "no core"
+            "{:wide$}  {:>7}  {:>9}  {:>8}  {:>8}  waited s: {:>8}  {:>10}  {:>8}  {:>8}",
+            "stage",
+            "workers",
+            "calls",
+            "set-up s",
+            "busy s",
+            "input",
+            "downstream",
+            "memory",
+            "core"
         )?;
         for stage in &self.stages {
-            let StageReport { name, workers, calls, busy, .. } = stage;
-            write!(f, "{name:wide$}  {workers:>7}  {calls:>9}  {:>9.3}", busy.as_secs_f64())?;
+            let StageReport { name, workers, calls, .. } = stage;
+            let (set_up, busy) = (stage.set_up.as_secs_f64(), stage.busy.as_secs_f64());
+            write!(f, "{name:wide$}  {workers:>7}  {calls:>9}  {set_up:>8.3}  {busy:>8.3}")?;
             if stage.fused {
                 writeln!(f, "  (runs in one go with the stage above)")?;
                 continue;
             }
             writeln!(
                 f,
-                "  {:>9.3}  {:>10.3}  {:>9.3}  {:>9.3}",
+                "            {:>8.3}  {:>10.3}  {:>8.3}  {:>8.3}",
                 stage.waited_input.as_secs_f64(),
                 stage.waited_downstream.as_secs_f64(),
                 stage.waited_memory.as_secs_f64(),

@@ -50,14 +50,19 @@ pub(crate) struct Fates {
 pub(crate) struct Meter {
     pub(crate) items: AtomicU64,
     pub(crate) busy_nanos: AtomicU64,
+    /// Time that went into building the states of workers.
+    pub(crate) set_up_nanos: AtomicU64,
     /// Bytes of a recent heavy output.
     learned: AtomicU64,
 }
 
 impl Meter {
-    pub(crate) fn record(&self, items: usize, busy: Duration) {
+    /// Books `items` calls that took `elapsed`, `set_up` of it for states.
+    pub(crate) fn record(&self, items: usize, elapsed: Duration, set_up: Duration) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         count(&self.items, items as u64);
-        count(&self.busy_nanos, u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+        count(&self.busy_nanos, nanos(elapsed.saturating_sub(set_up)));
+        count(&self.set_up_nanos, nanos(set_up));
     }
 
     /// Remembers the heaviest output of late; an eighth is forgotten each time.

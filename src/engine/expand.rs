@@ -1,7 +1,7 @@
 //! `flat_map`: an iterator that is drawn on under admission and parked in between.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, count};
 use super::node::Place;
@@ -86,7 +86,7 @@ where
         let mut children = Vec::new();
         let begun = Instant::now();
         let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
-        cx.meter(stage).record(0, begun.elapsed());
+        cx.meter(stage).record(0, begun.elapsed(), Duration::ZERO);
 
         let first = opened.id.child(opened.next_child);
         opened.next_child += children.len() as u64;
@@ -150,8 +150,9 @@ where
     ) -> Option<Opened<'env, O>> {
         let stage = self.place.stage;
         let begun = Instant::now();
-        let opened = self.expand.open(item);
-        cx.meter(stage).record(1, begun.elapsed());
+        let mut set_up = Duration::ZERO;
+        let opened = self.expand.open(item, &mut set_up);
+        cx.meter(stage).record(1, begun.elapsed(), set_up);
         match opened {
             Ok(children) => Some(Opened { id, children, next_child: 0, held, chain }),
             Err(Opening::Failed(cause)) => {

@@ -117,7 +117,7 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let begun = Instant::now();
         let yielded = self.step.run(items, cx.watch(first));
         let called = given - yielded.cancelled as usize;
-        cx.meter(self.place.stage).record(called, begun.elapsed());
+        cx.meter(self.place.stage).record(called, begun.elapsed(), yielded.set_up);
         yielded
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
                 workers: stage.workers(),
                 calls: get(&meter.items),
                 busy: time(get(&meter.busy_nanos)),
+                set_up: time(get(&meter.set_up_nanos)),
                 fused: plan.segments[stage.segment].stages.start != index,
                 waited_input: time(waits.input),
                 waited_downstream: time(waits.downstream),

@@ -39,7 +39,13 @@ pub(crate) const DEFAULT_WINDOW: u64 = 16_384;
 
 /// How a pipeline will use a budget. Made by
 /// [`PipelineBuilder::build`](crate::PipelineBuilder::build); its `Display` is a
-/// table that can be checked by hand.
+/// table that can be checked by hand:
+///
+/// | column | tells |
+/// |---|---|
+/// | each, shared, in all | bytes that a worker keeps, that all keep together, and the sum |
+/// | counted | for what the ledger is asked at each item: the call ([`Footprint::per_item`](crate::Footprint::per_item)), the output ([`Stage::weigh`](crate::Stage::weigh)); a stage that counts neither goes with shallow sizes |
+/// | queue | parcels of items that may wait before the stage; `-` if it runs in one go with the stage above |
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) memory: u64,
@@ -66,6 +72,8 @@ pub struct StagePlan {
     workers: usize,
     per_worker: u64,
     shared: u64,
+    /// What the ledger is asked for each item: `"call"`, `"output"`, both, or none.
+    counted: &'static str,
     pub(crate) segment: usize,
     reason: String,
 }
@@ -170,12 +178,36 @@ impl fmt::Display for Plan {
         writeln!(f, "memory   {:>10}   {}", Bytes(self.memory), self.memory_origin)?;
         writeln!(f, "cores    {:>10}   {}", self.cores, self.cores_origin)?;
         writeln!(f)?;
-        let wide =
-            self.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0).max(5);
+        self.fmt_stages(f)?;
+        writeln!(f)?;
+        let order = if self.ordered { "in the source's order" } else { "as completed" };
+        let stages = self.memory - self.line;
+        writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
+        writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
         writeln!(
             f,
-            "{:wide$}  {:6}  {:>7}  {:>10}  {:>10}  {:>10}  {:>5}  why so many workers",
-            "stage", "kind", "workers", "each", "shared", "in all", "queue"
+            "reserve  {:>10}   the oldest item's part of the line, and the most for",
+            Bytes(self.reserve)
+        )?;
+        writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
+        writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
+        writeln!(
+            f,
+            "threads  {:>10}   one a core, one for the source, one a waiting worker",
+            self.threads
+        )?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+}
+
+impl Plan {
+    fn fmt_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.stages.iter().map(|stage| stage.name.chars().count());
+        let wide = widths.max().unwrap_or(0).max(5);
+        writeln!(
+            f,
+            "{:wide$}  {:6}  {:>7}  {:>9}  {:>9}  {:>9}  {:11}  {:>5}  why so many workers",
+            "stage", "kind", "workers", "each", "shared", "in all", "counted", "queue"
         )?;
         for (index, stage) in self.stages.iter().enumerate() {
             let segment = &self.segments[stage.segment];
@@ -186,33 +218,17 @@ impl fmt::Display for Plan {
             let total = stage.shared + stage.per_worker * stage.workers as u64;
             writeln!(
                 f,
-                "{:wide$}  {:6}  {:>7}  {:>10}  {:>10}  {:>10}  {queue:>5}  {}",
+                "{:wide$}  {:6}  {:>7}  {:>9}  {:>9}  {:>9}  {:11}  {queue:>5}  {}",
                 stage.name,
                 stage.kind,
                 stage.workers,
                 Bytes(stage.per_worker),
                 Bytes(stage.shared),
                 Bytes(total),
+                stage.counted,
                 stage.reason
             )?;
         }
-        writeln!(f)?;
-        writeln!(f, "stages   {:>10}   all they keep", Bytes(self.memory - self.line))?;
-        writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
-        writeln!(
-            f,
-            "reserve  {:>10}   of the line, for the oldest item alone, and the most for one item; {}",
-            Bytes(self.reserve),
-            self.reserve_reason
-        )?;
-        let order =
-            if self.ordered { "in the order of the source" } else { "as they are completed" };
-        writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
-        writeln!(
-            f,
-            "threads  {:>10}   the cores, one that may be blocked in the source, and those that wait",
-            self.threads
-        )?;
-        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+        Ok(())
     }
 }

@@ -274,12 +274,23 @@ fn stage_plans(specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
                 workers: draft.workers,
                 per_worker: spec.per_worker,
                 shared: spec.shared,
+                counted: counted(spec),
                 segment,
                 reason,
             });
         }
     }
     stages
+}
+
+/// What the ledger is asked for each item of a stage.
+fn counted(spec: &StageSpec) -> &'static str {
+    match (spec.counts_items, spec.weighs_outputs) {
+        (true, true) => "call+output",
+        (true, false) => "call",
+        (false, true) => "output",
+        (false, false) => "-",
+    }
 }
 
 /// The segments with their queues, and the sink's, which is the reorder window

@@ -120,12 +120,12 @@ fn the_table_can_be_checked_by_hand() {
     let text = plan(&budget, &specs, &settings).expect("it fits").to_string();
     for line in [
         "memory      1.0 GiB   given by the caller",
-        "stage   kind    workers        each      shared      in all  queue  why so many workers",
-        "screen  memory        2   100.0 MiB         0 B   200.0 MiB      8  one for each core",
-        "stages    200.0 MiB   all they keep",
+        "stage   kind    workers       each     shared     in all  counted      queue  why so many",
+        "screen  memory        2  100.0 MiB        0 B  200.0 MiB  -                8  one for each",
+        "stages    200.0 MiB   all that they keep",
         "line      824.0 MiB   the rest: what items aboard may hold",
-        "reserve     8.0 MiB   of the line",
-        "window         1000   items aboard at the most; outputs in the order of the source",
+        "reserve     8.0 MiB   the oldest item's part of the line",
+        "window         1000   items aboard at the most; outputs in the source's order",
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }

@@ -5,6 +5,7 @@
 //! each item.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 use std::vec;
 
 use crate::error::{BoxError, Cause};
@@ -26,6 +27,8 @@ pub(crate) struct Yield<O> {
     pub(crate) failures: Vec<(u32, Cause)>,
     /// The worker's state could not be built: the run cannot go on.
     pub(crate) broken: Option<Cause>,
+    /// Time that went into building states.
+    pub(crate) set_up: Duration,
 }
 
 impl<O> Yield<O> {
@@ -36,6 +39,7 @@ impl<O> Yield<O> {
             cancelled: 0,
             failures: Vec::new(),
             broken: None,
+            set_up: Duration::ZERO,
         }
     }
 }
@@ -69,7 +73,7 @@ pub(crate) trait Step<I, O>: Send + Sync {
 
 /// A verb that makes any number of outputs of an input.
 pub(crate) trait Expand<'env, I, O>: Send + Sync {
-    fn open(&self, item: I) -> Result<Box<dyn Children<O> + 'env>, Opening>;
+    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening>;
 }
 
 /// Why an input could not be expanded.
@@ -120,10 +124,20 @@ impl<'env, S: Send> Workers<'env, S> {
         Self { idle: Mutex::new(Vec::new()), init }
     }
 
-    fn take(&self) -> Result<S, Cause> {
+    /// A worker's state, built if there is none yet; the time that takes is added
+    /// to `set_up`.
+    fn take(&self, set_up: &mut Duration) -> Result<S, Cause> {
         // The guard is gone before `init`, which is user code, is called.
         let idle = self.idle.lock().pop();
-        idle.map_or_else(|| guard(|| (self.init)())?.map_err(Cause::Error), Ok)
+        idle.map_or_else(
+            || {
+                let begun = Instant::now();
+                let built = guard(|| (self.init)());
+                *set_up += begun.elapsed();
+                built?.map_err(Cause::Error)
+            },
+            Ok,
+        )
     }
 
     fn put_back(&self, state: S) {
@@ -171,7 +185,7 @@ where
         let mut out = Yield::with_capacity(items.len());
         let mut items = items.into_iter();
         while items.len() > 0 {
-            let mut state = match self.workers.take() {
+            let mut state = match self.workers.take(&mut out.set_up) {
                 Ok(state) => state,
                 Err(cause) => {
                     out.broken = Some(cause);
@@ -247,7 +261,7 @@ where
         while items.len() > 0 && !watch.is_abandoned() {
             let (offsets, batch): (Vec<u32>, Vec<I>) =
                 items.by_ref().take(self.most).map(|item| (item.offset, item.value)).unzip();
-            match self.call_once(batch) {
+            match self.call_once(batch, &mut out.set_up) {
                 Ok(values) => {
                     let numbered = offsets.into_iter().zip(values);
                     out.items.extend(numbered.map(|(offset, value)| Numbered { offset, value }));
@@ -273,12 +287,12 @@ where
 }
 
 impl<S: Send, F> Batched<'_, S, F> {
-    fn call_once<I, O>(&self, batch: Vec<I>) -> Result<Vec<O>, Opening>
+    fn call_once<I, O>(&self, batch: Vec<I>, set_up: &mut Duration) -> Result<Vec<O>, Opening>
     where
         F: Fn(&mut S, Vec<I>) -> Vec<O>,
     {
         let given = batch.len();
-        let mut state = match self.workers.take() {
+        let mut state = match self.workers.take(set_up) {
             Ok(state) => state,
             Err(cause) => {
                 forget_each(batch.into_iter());
@@ -327,8 +341,8 @@ where
     It: IntoIterator<Item = O>,
     It::IntoIter: Send + 'env,
 {
-    fn open(&self, item: I) -> Result<Box<dyn Children<O> + 'env>, Opening> {
-        let mut state = match self.workers.take() {
+    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening> {
+        let mut state = match self.workers.take(set_up) {
             Ok(state) => state,
             Err(cause) => {
                 forget_quietly(item);

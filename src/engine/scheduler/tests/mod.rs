@@ -315,11 +315,11 @@ fn sizes(pattern: &[(u64, u64)]) -> Vec<Size> {
 
 /// Every combination of some patterns, both orders and the given bounds.
 fn cases(
-    workers: &'static [usize],
-    spare: &'static [u64],
-    bounds: &'static [usize],
-    gathers: &'static [Option<usize>],
-) -> impl Iterator<Item = Case> {
+    workers: &[usize],
+    spare: &[u64],
+    bounds: &[usize],
+    gathers: &[Option<usize>],
+) -> Vec<Case> {
     let patterns: [&[(u64, u64)]; 5] = [
         &[(1, 1), (1, 1)],
         &[(2, 1), (2, 3)],
@@ -327,22 +327,19 @@ fn cases(
         &[(2, 3), (0, 1), (1, 1)],
         &[(2, 1), (1, 4)],
     ];
-    patterns.into_iter().flat_map(move |pattern| {
-        let all = [false, true].into_iter().flat_map(move |ordered| {
-            let of_workers = move |&workers: &usize| {
-                spare.iter().flat_map(move |&spare| {
-                    bounds.iter().flat_map(move |&queue_bound| {
-                        gathers.iter().map(move |&gather| {
-                            let sizes = sizes(pattern);
-                            Case { sizes, ordered, workers, spare, queue_bound, gather }
-                        })
-                    })
-                })
-            };
-            workers.iter().flat_map(of_workers)
-        });
-        all
-    })
+    let mut cases = Vec::new();
+    let orders = patterns.iter().flat_map(|pattern| [(pattern, false), (pattern, true)]);
+    for (pattern, ordered) in orders {
+        for (&workers, &spare) in workers.iter().flat_map(|w| spare.iter().map(move |s| (w, s))) {
+            for (&queue_bound, &gather) in
+                bounds.iter().flat_map(|b| gathers.iter().map(move |g| (b, g)))
+            {
+                let sizes = sizes(pattern);
+                cases.push(Case { sizes, ordered, workers, spare, queue_bound, gather });
+            }
+        }
+    }
+    cases
 }
 
 #[test]

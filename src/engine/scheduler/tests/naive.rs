@@ -180,10 +180,10 @@ impl Scheme for Naive<'_> {
 }
 
 /// Whether one of the cases has a schedule that is stuck.
-fn is_stuck(spare: &'static [u64], rules: impl Fn(&Case) -> Rules) -> bool {
-    cases(&[1, 2], spare, &[4], &[None]).any(|case| {
+fn is_stuck(spare: &[u64], rules: impl Fn(&Case) -> Rules) -> bool {
+    cases(&[1, 2], spare, &[4], &[None]).iter().any(|case| {
         let threads = case.workers + 2;
-        search(Naive::new(&case, rules(&case)), threads).is_err()
+        search(Naive::new(case, rules(case)), threads).is_err()
     })
 }
 
