@@ -16,7 +16,7 @@ use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
 use crate::report::Report;
 use crate::stage::{Stage, StageSpec, Weigher, forget_quietly};
 use crate::stream::Stream;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, scope, spawn_scoped};
 
 /// Stages joined and planned on a budget, ready to run, any number of times.
 ///
@@ -316,10 +316,10 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
 
 /// Works on `run` with `threads` threads, this one included.
 fn drive(run: &Run<'_>, threads: usize) {
-    std::thread::scope(|scope| {
+    scope(|scope| {
         for index in 1..threads {
-            let thread = std::thread::Builder::new().name(format!("plimsoll-{index}"));
-            if let Err(source) = thread.spawn_scoped(scope, || run.work()) {
+            let name = format!("plimsoll-{index}");
+            if let Err(source) = spawn_scoped(scope, name, || run.work()) {
                 run.cx.break_run(Error::Spawn { index, threads, source });
                 run.halt(Halt::Broken);
                 break;

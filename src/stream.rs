@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use std::vec;
 
@@ -12,6 +11,7 @@ use crate::item::ItemId;
 use crate::outcome::RunError;
 use crate::report::Report;
 use crate::stage::{Numbered, forget_each, forget_quietly};
+use crate::sync::{JoinHandle, spawn};
 
 /// The outputs of a run, as they are completed or, if the pipeline is ordered, in
 /// the order of the source. Made by [`Job::stream`](crate::Job::stream).
@@ -53,8 +53,7 @@ impl<O: Send + 'static> Stream<O> {
             Self { run: Some(run), outlet, threads, time_limit, current: None, report: None };
         for index in 0..count {
             let run = stream.run.clone().expect("it was put there just now");
-            let thread = std::thread::Builder::new().name(format!("plimsoll-{index}"));
-            let started = thread.spawn(move || run.work());
+            let started = spawn(format!("plimsoll-{index}"), move || run.work());
             let started = started.map_err(|source| Error::Spawn { index, threads: count, source });
             stream.threads.push(started?);
         }

@@ -19,14 +19,14 @@
 //!
 //! A woken thread that finds more to do than it takes wakes the next.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::Context;
 use super::ends::Pull;
 use super::parcel::BoxTask;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
 use crate::item::ItemId;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, Clock, Mutex, MutexGuard, Ordering, SPINS};
 
 /// A run under way.
 pub(crate) struct Run<'r> {
@@ -35,7 +35,7 @@ pub(crate) struct Run<'r> {
     settled: AtomicU64,
     source: Box<dyn Pull<'r> + 'r>,
     pub(crate) cx: Context<'r>,
-    begun: Instant,
+    clock: Clock,
 }
 
 /// What the mutex guards.
@@ -46,10 +46,6 @@ struct Board<'r> {
     alarms: Vec<Nanos>,
     consumer_waits: bool,
 }
-
-/// Looks at the settlement counter before a thread parks: some microseconds,
-/// about what parking and waking would cost.
-const SPINS: u32 = 200;
 
 impl<'r> Run<'r> {
     pub(crate) fn new(
@@ -62,7 +58,7 @@ impl<'r> Run<'r> {
         let scheduler = Scheduler::new(&cx.plan, outside_sink, limit);
         let board = Board { scheduler, parked: 0, alarms: Vec::new(), consumer_waits: false };
         let settled = AtomicU64::new(0);
-        Self { board: Mutex::new(board), settled, source, cx, begun: Instant::now() }
+        Self { board: Mutex::new(board), settled, source, cx, clock: Clock::start() }
     }
 
     /// One thread's part of the run, until there is nothing left to do.
@@ -161,11 +157,11 @@ impl<'r> Run<'r> {
 
     /// Time since the run began.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        Duration::from_nanos(self.now())
     }
 
     fn now(&self) -> Nanos {
-        Nanos::try_from(self.begun.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+        self.clock.nanos()
     }
 
     fn after_settling(
@@ -222,7 +218,7 @@ impl<'r> Run<'r> {
         let until = board.scheduler.next_alarm();
         board.parked += 1;
         board.alarms.extend(until);
-        let until_instant = until.map(|nanos| self.begun + Duration::from_nanos(nanos));
+        let until_instant = until.map(|nanos| self.clock.at(nanos));
         MutexGuard::unlocked(board, || self.cx.signals.work.wait(seen, until_instant));
         if let Some(place) = until.and_then(|until| board.alarms.iter().position(|at| *at == until))
         {

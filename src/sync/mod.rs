@@ -1,0 +1,71 @@
+//! The one place that says which locks, threads and clock the crate is built on, so
+//! that a model checker can stand in for them.
+//!
+//! Built with `--cfg loom` or `--cfg shuttle`, `model` takes the place of the real
+//! ones; everything else is the same code.
+
+#[cfg(any(loom, shuttle))]
+mod model;
+
+#[cfg(any(loom, shuttle))]
+pub(crate) use model::{
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, scope, spawn,
+    spawn_scoped,
+};
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use real::{
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, scope, spawn,
+    spawn_scoped,
+};
+pub(crate) use std::sync::atomic::Ordering;
+
+#[cfg(not(any(loom, shuttle)))]
+mod real {
+    use std::io;
+    use std::thread::{Builder, Scope, ScopedJoinHandle};
+    use std::time::{Duration, Instant};
+
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::thread::{JoinHandle, scope};
+
+    /// Looks at a counter before a thread parks: some microseconds, about what
+    /// parking and waking would cost.
+    pub(crate) const SPINS: u32 = 200;
+
+    /// Starts a thread of a run.
+    pub(crate) fn spawn(
+        name: String,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        Builder::new().name(name).spawn(work)
+    }
+
+    /// Starts a thread of a run that may borrow.
+    pub(crate) fn spawn_scoped<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        name: String,
+        work: impl FnOnce() + Send + 'scope,
+    ) -> io::Result<ScopedJoinHandle<'scope, ()>> {
+        Builder::new().name(name).spawn_scoped(scope, work)
+    }
+
+    /// Time since a run began.
+    #[derive(Debug)]
+    pub(crate) struct Clock(Instant);
+
+    impl Clock {
+        pub(crate) fn start() -> Self {
+            Self(Instant::now())
+        }
+
+        pub(crate) fn nanos(&self) -> u64 {
+            u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        }
+
+        /// The moment when `nanos` will have passed.
+        pub(crate) fn at(&self, nanos: u64) -> Instant {
+            self.0 + Duration::from_nanos(nanos)
+        }
+    }
+}
