@@ -91,6 +91,15 @@ fn schedules() -> usize {
     std::env::var("SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
+/// Half of the schedules switch threads at random; the other half (PCT) run the
+/// threads by priorities that change at a few points, which finds what takes one
+/// thread being left behind for long: a lost wake-up, say.
+fn explore(body: impl Fn() + Send + Sync + Copy + 'static) {
+    let half = schedules().div_ceil(2);
+    shuttle::check_random(body, half);
+    shuttle::check_pct(body, half, 3);
+}
+
 fn adds_up(report: &plimsoll::Report) {
     let fates = report.delivered() + report.filtered() + report.failed() + report.cancelled();
     assert_eq!(report.read() + report.children(), fates + report.expanded(), "{report}");
@@ -115,7 +124,7 @@ fn a_run_is_what_a_sequential_run_is() {
         }
         dice.check(outputs, ended.map(drop));
     };
-    shuttle::check_random(body, schedules());
+    explore(body);
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn a_stream_is_what_a_sequential_run_is_and_may_be_left_anywhere() {
             assert_eq!(outputs, expected[..outputs.len()], "{dice:?}");
         }
     };
-    shuttle::check_random(body, schedules());
+    explore(body);
 }
 
 #[test]
@@ -152,5 +161,5 @@ fn a_token_pulled_at_any_time_ends_the_run() {
             }
         }
     };
-    shuttle::check_random(body, schedules());
+    explore(body);
 }
