@@ -14,7 +14,7 @@ use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
 use crate::report::Report;
-use crate::stage::{Stage, StageSpec, Weigher, forget_quietly};
+use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly};
 use crate::stream::Stream;
 use crate::sync::{Mutex, scope, spawn_scoped};
 
@@ -251,7 +251,9 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         let time_limit = self.time_limit;
         let threads = self.pipeline.plan.threads;
         let end = Arc::new(Sink {
-            sink: Mutex::new(move |output| -> Result<(), BoxError> { sink(output).into_result() }),
+            sink: Mutex::new(Quietly::new(move |output| -> Result<(), BoxError> {
+                sink(output).into_result()
+            })),
             segment: self.pipeline.plan.segments.len() - 1,
         });
         let run = self.prepare(source.into_iter(), end, false);
@@ -280,7 +282,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     {
         let Self { pipeline, cancel, time_limit, failures } = self;
         let source = Source {
-            items: Mutex::new(source),
+            items: Mutex::new(Quietly::new(source)),
             weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
             learned: Mutex::new(0),
             next: pipeline.link.assemble(&pipeline.plan, end),
@@ -317,14 +319,25 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
 /// Works on `run` with `threads` threads, this one included.
 fn drive(run: &Run<'_>, threads: usize) {
     scope(|scope| {
+        let mut started = Vec::with_capacity(threads);
         for index in 1..threads {
             let name = format!("plimsoll-{index}");
-            if let Err(source) = spawn_scoped(scope, name, || run.work()) {
-                run.cx.break_run(Error::Spawn { index, threads, source });
-                run.halt(Halt::Broken);
-                break;
+            match spawn_scoped(scope, name, || run.work()) {
+                Ok(thread) => started.push(thread),
+                Err(source) => {
+                    run.cx.break_run(Error::Spawn { index, threads, source });
+                    run.halt(Halt::Broken);
+                    break;
+                }
             }
         }
         run.work();
+        // The scope's own end waits for what the threads run, not for the threads:
+        // thread-locals of the user's would still be dropped after the run.
+        for thread in started {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
     });
 }

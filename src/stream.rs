@@ -132,6 +132,7 @@ impl<O> Drop for Stream<O> {
             // A panic of ours is told by `finish`; here it could only abort.
             let _ = thread.join();
         }
+        forget_quietly(run.cx.take_error());
         forget_quietly(run);
     }
 }

@@ -274,3 +274,26 @@ fn a_panic_without_a_message_is_told_as_such() {
         },
     );
 }
+
+#[test]
+fn the_first_failure_ends_an_endless_flat_map() {
+    for cores in [1, 3] {
+        within(
+            || format!("an endless flat_map that fails, {cores} cores"),
+            move || {
+                let refuse = Stage::cpu("refuse").try_map(|n: u64| match n {
+                    500 => Err("no 500"),
+                    _ => Ok(n),
+                });
+                let endless = Pipeline::new(Stage::cpu("endless").flat_map(|n: u64| n..));
+                let pipeline = endless.then(refuse).ordered().build(&Budget::new(MIB, cores));
+                let mut outputs = Vec::new();
+                let ended = pipeline.expect("it fits").run([0, 7], |n| outputs.push(n));
+                let error = ended.expect_err("500 fails");
+                assert_eq!(error.to_string(), "stage \"refuse\" failed on item 0.500: no 500");
+                assert!(outputs.into_iter().eq(0..500));
+                adds_up(error.report());
+            },
+        );
+    }
+}

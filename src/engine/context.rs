@@ -9,7 +9,7 @@ use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::Plan;
 use crate::signal::Signals;
-use crate::stage::{Watch, forget_quietly, guard};
+use crate::stage::{Quietly, Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Takes the items that failed, where they do not end the run.
@@ -20,7 +20,7 @@ enum Policy<'r> {
     /// The first in order ends the run.
     FailFast { first: Mutex<Option<ItemError>> },
     /// Each is handed over and the run goes on.
-    Collect { sink: Mutex<FailureSink<'r>> },
+    Collect { sink: Mutex<Quietly<FailureSink<'r>>> },
 }
 
 pub(crate) struct Context<'r> {
@@ -88,7 +88,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 impl<'r> Context<'r> {
     pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
         let policy = match failures {
-            Some(sink) => Policy::Collect { sink: Mutex::new(sink) },
+            Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
         };
         Self {
@@ -147,7 +147,13 @@ impl<'r> Context<'r> {
                 }
             }
             Policy::Collect { sink } => {
-                if let Err(cause) = guard(|| (sink.lock())(error)) {
+                let mut sink = sink.lock();
+                // Looked at under the lock: a sink that panicked has stopped the run
+                // before it lets go.
+                if self.signals.stopped().load(Ordering::Relaxed) {
+                    return forget_quietly(error);
+                }
+                if let Err(cause) = guard(|| (sink.get_mut())(error)) {
                     self.break_run(Error::Sink { sink: "failure sink", item, cause });
                 }
             }
@@ -156,8 +162,14 @@ impl<'r> Context<'r> {
 
     /// Ends the run for a reason that no policy can get over.
     pub(crate) fn break_run(&self, error: Error) {
-        self.broken.lock().get_or_insert(error);
+        let mut later = Some(error);
+        let mut broken = self.broken.lock();
+        if broken.is_none() {
+            *broken = later.take();
+        }
+        drop(broken);
         self.signals.stop();
+        forget_quietly(later);
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -167,10 +179,15 @@ impl<'r> Context<'r> {
     /// What ended the run early, the unconditional reason first.
     pub(crate) fn take_error(&self) -> Option<Error> {
         let broken = self.broken.lock().take();
-        broken.or_else(|| match &self.policy {
-            Policy::FailFast { first } => first.lock().take().map(Error::Item),
+        let first = match &self.policy {
+            Policy::FailFast { first } => first.lock().take(),
             Policy::Collect { .. } => None,
-        })
+        };
+        if broken.is_some() {
+            forget_quietly(first);
+            return broken;
+        }
+        first.map(Error::Item)
     }
 
     /// Items a `flat_map` should make in one go.

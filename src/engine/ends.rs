@@ -9,7 +9,7 @@ use super::scheduler::Settlement;
 use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Numbered, Weigher, forget_each, guard};
+use crate::stage::{Numbered, Quietly, Weigher, forget_each, guard};
 use crate::sync::{Mutex, Ordering};
 
 /// The source of a run, its types forgotten.
@@ -30,7 +30,7 @@ const LONGEST_PULL: Duration = Duration::from_micros(50);
 
 /// An iterator and where its items go.
 pub(crate) struct Source<'r, It: Iterator> {
-    pub(crate) items: Mutex<It>,
+    pub(crate) items: Mutex<Quietly<It>>,
     pub(crate) weigher: Option<Weigher<'r, It::Item>>,
     pub(crate) learned: Mutex<u64>,
     pub(crate) next: Arc<dyn Port<'r, It::Item> + 'r>,
@@ -75,13 +75,17 @@ impl<It: Iterator> Source<'_, It> {
     /// Reads several items at once only where the iterator knows that it has
     /// them: one that does not may block on the next while the first ones wait.
     fn read(&self, most: u64, cx: &Context<'_>, items: &mut Vec<Numbered<It::Item>>) -> bool {
-        let mut source = self.items.lock();
+        let mut items_of = self.items.lock();
+        let source = items_of.get_mut();
         let known = source.size_hint().0 as u64;
         let weight = (*self.learned.lock()).max(size_of::<It::Item>() as u64);
         let most = cx.items_within(most.min(known.max(1)), weight);
         items.reserve_exact(most as usize);
         let begun = Instant::now();
         for offset in 0..most as u32 {
+            if cx.signals.stopped().load(Ordering::Relaxed) {
+                return false;
+            }
             match source.next() {
                 Some(value) => items.push(Numbered { offset, value }),
                 None => return true,
@@ -98,7 +102,7 @@ impl<It: Iterator> Source<'_, It> {
 
 /// A sink that the workers call.
 pub(crate) struct Sink<K> {
-    pub(crate) sink: Mutex<K>,
+    pub(crate) sink: Mutex<Quietly<K>>,
     pub(crate) segment: usize,
 }
 
@@ -143,12 +147,13 @@ where
         let mut at = 0;
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
+        let call = sink.get_mut();
         let ended = guard(|| {
             let stopped = cx.signals.stopped();
             while !stopped.load(Ordering::Relaxed) {
                 let Some(Numbered { offset, value }) = items.next() else { break };
                 at = offset;
-                (*sink)(value).map_err(crate::error::Cause::Error)?;
+                call(value).map_err(crate::error::Cause::Error)?;
                 delivered += 1;
             }
             Ok(())

@@ -222,10 +222,12 @@ fn add_workers(
                 && (draft.per_worker == 0 || purse.left.saturating_sub(keep) >= draft.per_worker)
         };
         // Compared by cross-multiplication: a / b < c / d is a * d < c * b.
-        let lacking = drafts
-            .iter_mut()
-            .filter(fits)
-            .min_by(|a, b| (a.workers * b.asked).cmp(&(b.workers * a.asked)));
+        let lacking = drafts.iter_mut().filter(fits).min_by(|a, b| {
+            // A demand comes before what others would merely like to have.
+            let merely_asks = |draft: &Draft| draft.demanded_by.is_none();
+            let lacks = (a.workers * b.asked).cmp(&(b.workers * a.asked));
+            merely_asks(a).cmp(&merely_asks(b)).then(lacks)
+        });
         let Some(draft) = lacking else { break };
         draft.workers += 1;
         purse.left -= draft.per_worker;
@@ -237,7 +239,7 @@ fn add_workers(
         }
         let bytes = missing.saturating_mul(draft.per_worker);
         if let Some(origin) = &draft.demanded_by {
-            let what = format!("{missing} more of the workers of {origin}");
+            let what = format!("{missing} more workers ({origin})");
             let room = Purse { budget: purse.budget, left: purse.left.saturating_sub(keep) };
             room.expect(&specs[draft.stages.start].name, &what, bytes)?;
         }

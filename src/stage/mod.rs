@@ -11,7 +11,8 @@ pub use builder::{StageBuilder, StatefulStageBuilder};
 pub use footprint::Footprint;
 pub(crate) use footprint::Weigher;
 pub(crate) use step::{
-    Children, Expand, Numbered, Opening, Step, Watch, Yield, forget_each, forget_quietly, guard,
+    Children, Expand, Numbered, Opening, Quietly, Step, Watch, Yield, forget_each, forget_quietly,
+    guard,
 };
 
 /// What a stage is limited by.

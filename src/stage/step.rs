@@ -170,6 +170,26 @@ pub(crate) fn forget_quietly<T>(value: T) {
     }
 }
 
+/// A user value whose drop is guarded, wherever it stands: its panic would otherwise
+/// unwind through the drops of its neighbours, and the next panic there aborts.
+pub(crate) struct Quietly<T>(Option<T>);
+
+impl<T> Quietly<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("only drop takes the value")
+    }
+}
+
+impl<T> Drop for Quietly<T> {
+    fn drop(&mut self) {
+        forget_quietly(self.0.take());
+    }
+}
+
 /// `map`, `try_map` and `filter_map`.
 pub(crate) struct Each<'env, S, F> {
     pub(crate) workers: Workers<'env, S>,
@@ -184,7 +204,7 @@ where
     fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
         let mut items = items.into_iter();
-        while items.len() > 0 {
+        while items.len() > 0 && !watch.is_abandoned() {
             let mut state = match self.workers.take(&mut out.set_up) {
                 Ok(state) => state,
                 Err(cause) => {
