@@ -1,5 +1,6 @@
 //! What can go wrong, told with the stage, the item, the numbers and the way out.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use crate::units::Bytes;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything this crate can refuse or fail at.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` prints what `Display` does, so that an error that leaves `main` reads well.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An environment variable is set to something that is not understood.
@@ -89,8 +92,8 @@ pub enum Error {
 
     /// The pipeline does not fit the budget.
     #[error(
-        "stage {stage:?} does not fit: {what} needs {}, {} of the budget's {} are left, {} are missing; \
-         raise PLIMSOLL_MEMORY or lower the stage's footprint",
+        "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left, \
+         {} are missing; raise the budget (PLIMSOLL_MEMORY) or lower what is declared",
         Bytes(*needed), Bytes(*available), Bytes(*budget), Bytes(needed - available)
     )]
     NoRoom {
@@ -146,9 +149,9 @@ pub enum Error {
     #[error("the run was cancelled")]
     Cancelled,
 
-    /// The run's deadline passed.
-    #[error("the run did not end within its deadline of {limit:?}")]
-    Deadline {
+    /// The run's time was up.
+    #[error("the run did not end within its time limit of {limit:?}")]
+    TimeLimit {
         /// The time the run was given.
         limit: Duration,
     },
@@ -183,6 +186,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: FormatProblem,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What is wrong with a file that was opened as shared data.
@@ -311,8 +320,8 @@ impl ItemError {
 #[non_exhaustive]
 pub enum Cause {
     /// The user's function returned an error.
-    #[error("{0}")]
-    Error(#[source] BoxError),
+    #[error(transparent)]
+    Error(BoxError),
 
     /// The user's function panicked.
     #[error("panicked: {message}")]
@@ -324,7 +333,8 @@ pub enum Cause {
     /// The item needs more memory than any item may have, so it could never be
     /// admitted.
     #[error(
-        "needs {} and the line allows {} for one item; raise PLIMSOLL_MEMORY or split the item",
+        "needs {}, more than the {} that one item may have; declare the size of the largest with \
+         `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item",
         Bytes(*needed), Bytes(*allowed)
     )]
     TooLarge {

@@ -33,9 +33,8 @@ impl<E: Into<BoxError>> SinkResult for Result<(), E> {
 
 /// A run that ended early: why, and what was done until then.
 ///
-/// `?` into a `Box<dyn Error>` keeps the whole, but prints only the reason; look at
-/// [`report`](Self::report) before where it matters how far the run came.
-#[derive(Debug)]
+/// `Display`, and `Debug` too, tell the reason alone; the [`report`](Self::report)
+/// tells how far the run came.
 pub struct RunError(Box<(Error, Report)>);
 
 impl RunError {
@@ -78,14 +77,20 @@ impl RunError {
 
     /// Whether the time limit ended the run.
     #[must_use]
-    pub fn is_deadline(&self) -> bool {
-        matches!(self.error(), Error::Deadline { .. })
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self.error(), Error::TimeLimit { .. })
     }
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.error())
+    }
+}
+
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

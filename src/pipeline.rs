@@ -144,7 +144,12 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// a time; the caller's thread is one of them. A source that promises items
     /// (by the lower bound of its `size_hint`) may be asked for several at once, so
     /// it must not wait for outputs of this very run; one that promises nothing,
-    /// such as a channel, may. The first failure of an item, in
+    /// such as a channel, may. Both are `Send`: for standard input take
+    /// `BufReader::new(io::stdin()).lines()`, for standard output `io::stdout()` rather
+    /// than its lock.
+    ///
+    /// A run ends when its source does: a source that blocks for ever keeps it
+    /// from ending, whoever asks for it. The first failure of an item, in
     /// the order of the source, ends the run; see [`Job::failures`] for another
     /// policy.
     ///
@@ -216,7 +221,8 @@ pub struct Job<'p, 'f, 'env, I, O> {
 
 impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// Stops the run when `token` is pulled: no call of user code is begun after
-    /// that, and the run returns when those under way have returned.
+    /// that, and the run returns when those under way have returned. A call of the
+    /// source that blocks is such a call: close what it waits for, too.
     pub fn cancel(mut self, token: &CancelToken) -> Self {
         self.cancel = Some(token.clone());
         self

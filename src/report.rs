@@ -22,6 +22,9 @@ pub struct Report {
     pub(crate) expanded: u64,
     pub(crate) elapsed: Duration,
     pub(crate) threads: usize,
+    pub(crate) cores: usize,
+    pub(crate) source_busy: Duration,
+    pub(crate) sink_busy: Duration,
     pub(crate) kept: u64,
     pub(crate) line: u64,
     pub(crate) peak_reserved: u64,
@@ -105,6 +108,18 @@ impl Report {
         self.threads
     }
 
+    /// Time inside the source, waiting for its next items included.
+    #[must_use]
+    pub fn source_busy(&self) -> Duration {
+        self.source_busy
+    }
+
+    /// Time inside the sink; zero for a stream, whose consumer is not measured.
+    #[must_use]
+    pub fn sink_busy(&self) -> Duration {
+        self.sink_busy
+    }
+
     /// The most that items aboard were granted at once, bytes; never more than
     /// [`line`](Self::line).
     #[must_use]
@@ -176,7 +191,7 @@ impl StageReport {
         self.set_up
     }
 
-    /// Time workers were free because nothing was there to do.
+    /// Time workers were free, and a core was too, but nothing was there to do.
     #[must_use]
     pub fn waited_for_input(&self) -> Duration {
         self.waited_input
@@ -195,8 +210,9 @@ impl StageReport {
         self.waited_memory
     }
 
-    /// Time workers were free although there was work, because every core was
-    /// taken by other stages.
+    /// Time workers were free because every core of the budget was at work, for
+    /// other stages or others of this one, or because the system had not yet
+    /// brought a woken thread to a core.
     #[must_use]
     pub fn waited_for_core(&self) -> Duration {
         self.waited_core
@@ -237,7 +253,7 @@ impl Report {
     fn fmt_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "memory   {} kept by stages; items held {} of the line's {} at most, {} items at once",
+            "memory   {} declared as kept by stages; items held {} of the line's {} at most, {} at once",
             Bytes(self.kept),
             Bytes(self.peak_reserved),
             Bytes(self.line),
@@ -289,8 +305,77 @@ impl Report {
                 stage.waited_core.as_secs_f64()
             )?;
         }
-        Ok(())
+        let rows =
+            [("source", self.read, self.source_busy), ("sink", self.delivered, self.sink_busy)];
+        for (end, calls, busy) in rows {
+            let busy = busy.as_secs_f64();
+            writeln!(
+                f,
+                "({end}){:1$}  {calls:>18}  {busy:>18.3}",
+                "",
+                wide.saturating_sub(end.len() + 2)
+            )?;
+        }
+        match self.bottleneck() {
+            Some(bottleneck) => writeln!(f, "\nlimited by {bottleneck}"),
+            None => Ok(()),
+        }
     }
+
+    /// What the run was limited by, if the figures say so clearly: memory, the
+    /// cores, the source, the sink, or a stage whose workers were nearly always busy.
+    #[must_use]
+    pub fn bottleneck(&self) -> Option<String> {
+        let hungry = self.stages.iter().max_by_key(|stage| stage.waited_memory)?;
+        let starved = self.share(hungry.waited_memory, hungry.workers);
+        if starved > 0.25 {
+            let (name, percent) = (&hungry.name, percent(starved));
+            return Some(format!("memory: workers of {name} waited for it {percent} of the time"));
+        }
+        let computing: Duration = self.stages.iter().map(StageReport::worked).sum();
+        if self.share(computing + self.sink_busy, self.cores) > 0.85 {
+            let heaviest = self.stages.iter().max_by_key(|stage| stage.worked())?;
+            let part = heaviest.worked().as_secs_f64() / computing.as_secs_f64();
+            return Some(format!(
+                "the cores; {} takes {} of their time",
+                heaviest.name,
+                percent(part)
+            ));
+        }
+        let (name, workers, busy) = self.tightest()?;
+        (busy > 0.7).then(|| match workers {
+            1 => format!("{name}, busy {} of the time", percent(busy)),
+            _ => format!("{name}: its {workers} workers were busy {} of the time", percent(busy)),
+        })
+    }
+
+    /// Who was busy for the largest part of their time: name, workers, part.
+    fn tightest(&self) -> Option<(&str, usize, f64)> {
+        let stages =
+            self.stages.iter().map(|stage| (stage.name.as_str(), stage.workers, stage.worked()));
+        let ends = [("the source", 1, self.source_busy), ("the sink", 1, self.sink_busy)];
+        let shares = stages
+            .chain(ends)
+            .map(|(name, workers, busy)| (name, workers, self.share(busy, workers)));
+        shares.max_by(|a, b| a.2.total_cmp(&b.2))
+    }
+
+    /// The part that `time` is of what so many workers have.
+    fn share(&self, time: Duration, workers: usize) -> f64 {
+        let all = self.elapsed.as_secs_f64() * workers as f64;
+        if all > 0.0 { time.as_secs_f64() / all } else { 0.0 }
+    }
+}
+
+impl StageReport {
+    /// Time its workers were at work.
+    fn worked(&self) -> Duration {
+        self.busy + self.set_up
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 /// The highest resident memory of this process so far, bytes.
@@ -310,6 +395,41 @@ mod tests {
         let report = Report { read: 5, delivered: 3, failed: 2, ..Report::default() };
         let text = report.to_string();
         assert!(text.starts_with("items    5 read = 3 delivered + 2 failed\n"), "{text}");
+    }
+
+    /// Two stages of two workers on two cores for ten seconds.
+    fn ten_seconds(busy: [u64; 2], memory: u64, sink: u64) -> Report {
+        let stage = |name: &str, busy| StageReport {
+            name: name.to_owned(),
+            workers: 2,
+            busy: Duration::from_secs(busy),
+            ..StageReport::default()
+        };
+        let mut stages = vec![stage("parse", busy[0]), stage("screen", busy[1])];
+        stages[1].waited_memory = Duration::from_secs(memory);
+        let sink_busy = Duration::from_secs(sink);
+        Report {
+            elapsed: Duration::from_secs(10),
+            cores: 2,
+            stages,
+            sink_busy,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn the_bottleneck_is_what_everybody_waited_for() {
+        let told = |report: Report| report.bottleneck().unwrap_or_default();
+        assert_eq!(told(ten_seconds([4, 16], 0, 0)), "the cores; screen takes 80 % of their time");
+        assert_eq!(
+            told(ten_seconds([4, 10], 10, 0)),
+            "memory: workers of screen waited for it 50 % of the time"
+        );
+        assert_eq!(told(ten_seconds([1, 1], 0, 9)), "the sink, busy 90 % of the time");
+        assert_eq!(told(ten_seconds([1, 1], 0, 0)), "");
+        let mut single = ten_seconds([1, 9], 0, 0);
+        single.stages[1].workers = 1;
+        assert_eq!(told(single), "screen, busy 90 % of the time");
     }
 
     #[test]

@@ -17,8 +17,11 @@ use crate::sync::{JoinHandle, spawn};
 /// the order of the source. Made by [`Job::stream`](crate::Job::stream).
 ///
 /// The run has threads of its own and works ahead of the consumer as far as the
-/// plan allows. If it ends early, the last item is the [`RunError`]. Dropping the
-/// stream stops the run and joins its threads.
+/// plan allows. If it ends early, the last item is the [`RunError`].
+///
+/// Dropping the stream stops the run and joins its threads, and so waits for the
+/// calls of user code that are under way. If the source is blocked, on a channel say,
+/// drop what it waits for first: the sender before the stream.
 ///
 /// ```
 /// use plimsoll::{Budget, MIB, Pipeline, Stage};

@@ -317,7 +317,7 @@ fn an_endless_source_is_read_as_far_as_the_window() {
 fn time_limits_of_nothing_and_of_an_age_are_kept() {
     each_shape(|pipeline| {
         let error = pipeline.job().time_limit(Duration::ZERO).run(0.., drop).expect_err("no time");
-        assert!(error.is_deadline());
+        assert!(error.is_out_of_time());
         adds_up(error.report());
         let age = pipeline.job().time_limit(Duration::MAX);
         let (feed, source) = mpsc::channel();

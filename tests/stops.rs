@@ -122,15 +122,15 @@ fn a_time_limit_ends_what_would_not_end() {
             let mut delivered = 0;
             let error = pipeline.job().time_limit(limit).run(0.., |_| delivered += 1);
             let error = error.expect_err("it has no other end");
-            assert!(error.is_deadline() && delivered > 0);
-            assert_eq!(error.to_string(), "the run did not end within its deadline of 30ms");
+            assert!(error.is_out_of_time() && delivered > 0);
+            assert_eq!(error.to_string(), "the run did not end within its time limit of 30ms");
             assert_eq!(error.report().delivered(), delivered);
             adds_up(error.report());
             // Nobody consumes, every thread sleeps; time passes all the same.
             let mut stream = pipeline.job().time_limit(limit).stream(0..).expect("threads");
             std::thread::sleep(4 * limit);
             let last = stream.by_ref().last().expect("an error comes last");
-            assert!(last.expect_err("time is over").is_deadline());
+            assert!(last.expect_err("time is over").is_out_of_time());
             adds_up(stream.report().expect("it has ended"));
         },
     );

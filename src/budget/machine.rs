@@ -136,7 +136,13 @@ impl Machine {
             Err(error) => (1, format!("available_parallelism failed: {error}")),
         };
         match asked {
-            Some(Override { value: Amount::Exactly(value), origin }) => Override { value, origin },
+            Some(Override { value: Amount::Exactly(value), origin }) => {
+                let origin = match value > available {
+                    true => format!("{origin}, above the {available} of {source}"),
+                    false => origin,
+                };
+                Override { value, origin }
+            }
             Some(Override { value: Amount::Share(share), origin }) => {
                 let share = share.of(available as u64) as usize;
                 Override {

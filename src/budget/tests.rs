@@ -110,7 +110,8 @@ fn cores_come_from_the_machine_or_the_environment() {
         (Some("50%"), 4, "PLIMSOLL_CORES=50% of 8, available_parallelism"),
         (Some("99.9%"), 7, "PLIMSOLL_CORES=99.9% of 8, available_parallelism"),
         (Some("1%"), 1, "PLIMSOLL_CORES=1% of 8, available_parallelism"),
-        (Some("64"), 64, "PLIMSOLL_CORES=64"),
+        (Some("8"), 8, "PLIMSOLL_CORES=8"),
+        (Some("64"), 64, "PLIMSOLL_CORES=64, above the 8 of available_parallelism"),
     ] {
         let vars: Vec<_> = value.map(|value| ("PLIMSOLL_CORES", value)).into_iter().collect();
         let budget = tree.budget(&vars).unwrap();

@@ -27,6 +27,8 @@ pub(crate) struct Context<'r> {
     pub(crate) plan: Plan,
     pub(crate) fates: CachePadded<Fates>,
     meters: Vec<CachePadded<Meter>>,
+    pub(crate) source: CachePadded<Meter>,
+    pub(crate) sink: CachePadded<Meter>,
     policy: Policy<'r>,
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
@@ -45,7 +47,7 @@ pub(crate) struct Fates {
     pub(crate) expanded: AtomicU64,
 }
 
-/// What one stage did.
+/// What one stage, the source or the sink did.
 #[derive(Default)]
 pub(crate) struct Meter {
     pub(crate) items: AtomicU64,
@@ -93,6 +95,8 @@ impl<'r> Context<'r> {
         };
         Self {
             meters: plan.stages.iter().map(|_| CachePadded::default()).collect(),
+            source: CachePadded::default(),
+            sink: CachePadded::default(),
             plan,
             fates: CachePadded::default(),
             policy,

@@ -50,7 +50,9 @@ where
     ) -> (u64, bool) {
         out.consumed.push(id.clone());
         let mut items = Vec::new();
+        let begun = Instant::now();
         let ended = guard(|| self.read(most, cx, &mut items));
+        cx.source.record(items.len(), begun.elapsed(), Duration::ZERO);
         let read = items.len() as u64;
         let ended = ended.unwrap_or_else(|cause| {
             let read = id.source_index() + read;
@@ -148,6 +150,7 @@ where
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
         let call = sink.get_mut();
+        let begun = Instant::now();
         let ended = guard(|| {
             let stopped = cx.signals.stopped();
             while !stopped.load(Ordering::Relaxed) {
@@ -159,6 +162,7 @@ where
             Ok(())
         });
         drop(sink);
+        cx.sink.record(delivered as usize, begun.elapsed(), Duration::ZERO);
         count(&cx.fates.delivered, delivered);
         count(&cx.fates.cancelled, items.len() as u64);
         if let Err(cause) = ended.and_then(|result| result) {

@@ -23,6 +23,9 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         expanded: get(&fates.expanded),
         elapsed: run.elapsed(),
         threads,
+        cores: plan.cores,
+        source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
+        sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
         kept: plan.memory - plan.line,
         line: plan.line,
         peak_resident: peak_resident(),
@@ -64,7 +67,7 @@ pub(crate) fn error_of(run: &Run<'_>, time_limit: Option<Duration>) -> Option<Er
     }
     match run.with_scheduler(|scheduler| scheduler.halted())? {
         Halt::Cancelled => Some(Error::Cancelled),
-        Halt::Deadline => Some(Error::Deadline { limit: time_limit.unwrap_or_default() }),
+        Halt::TimeLimit => Some(Error::TimeLimit { limit: time_limit.unwrap_or_default() }),
         Halt::Broken => None,
     }
 }

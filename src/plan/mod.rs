@@ -37,7 +37,7 @@ pub(crate) struct Settings {
 /// Items aboard at the most, unless the pipeline says otherwise.
 pub(crate) const DEFAULT_WINDOW: u64 = 16_384;
 
-/// How a pipeline will use a budget. Made by
+/// How one run of a pipeline will use a budget: two runs at once use it twice. Made by
 /// [`PipelineBuilder::build`](crate::PipelineBuilder::build); its `Display` is a
 /// table that can be checked by hand:
 ///

@@ -28,7 +28,7 @@ pub(crate) fn plan(
     }
     let last = &specs[specs.len() - 1].name;
     let least = least_reserve(&specs, settings);
-    purse.expect(last, "one item, the largest there may be", least)?;
+    purse.expect(last, "one item, the largest that is declared or its shallow size", least)?;
     let keep =
         (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
@@ -339,5 +339,7 @@ fn queue_bound(budget: &Budget, workers: usize, gather: Option<usize>) -> usize 
 fn notes(budget: &Budget, specs: &[StageSpec]) -> Vec<String> {
     let known = |name: &str| specs.iter().any(|spec| stage_variable(&spec.name) == name);
     let unheard = budget.override_names().filter(|(name, _)| !known(name));
-    unheard.map(|(_, origin)| format!("{origin} names no stage of this pipeline")).collect()
+    unheard
+        .map(|(name, origin)| format!("no stage of this pipeline is tuned as {name} ({origin})"))
+        .collect()
 }

@@ -61,12 +61,12 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
     let text = error.to_string();
     assert!(matches!(error, Error::NoRoom { needed, available, .. }
         if (needed, available) == (3 * GIB, GIB)));
-    for part in ["\"screen\"", "its first worker needs 3.0 GiB", "2.0 GiB are missing"] {
+    for part in ["\"screen\"", "3.0 GiB are needed for its first worker", "2.0 GiB are missing"] {
         assert!(text.contains(part), "{text}");
     }
     let settings = Settings { largest_item: Some(2 * GIB), ..SETTINGS };
     let error = plan(&Budget::new(GIB, 2), &[cpu("parse")], &settings).expect_err("nor this");
-    assert!(error.to_string().contains("one item, the largest there may be"), "{error}");
+    assert!(error.to_string().contains("one item, the largest that is declared"), "{error}");
 }
 
 #[test]
@@ -129,5 +129,8 @@ fn the_table_can_be_checked_by_hand() {
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
-    assert!(text.contains("names no stage of this pipeline"), "{text}");
+    assert!(
+        text.contains("no stage of this pipeline is tuned as ELSEWHERE (given by the caller)"),
+        "{text}"
+    );
 }

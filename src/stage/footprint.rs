@@ -47,7 +47,13 @@ impl<'env, I> Footprint<'env, I> {
         Self { per_worker: bytes, ..Self::none() }
     }
 
-    /// `bytes` for all workers together, whatever their number.
+    /// `bytes` for all workers together, whatever their number: what lies on the
+    /// heap once, behind a reference or an `Arc`.
+    ///
+    /// The pages of a mapped [`Shared`](crate::Shared) file are the system's to
+    /// give up and read again, so they need not be declared. Declare as much of
+    /// them as must stay in memory for the stage to be fast, if the budget is to
+    /// keep room for it.
     #[must_use]
     pub fn shared(bytes: u64) -> Self {
         Self { shared: bytes, ..Self::none() }

@@ -59,6 +59,7 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Whether the rest of the parcel is of no use any more.
+    #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         // Relaxed: both only ever tell to stop earlier; the scheduler decides.
         self.stopped.load(Ordering::Relaxed)

@@ -90,7 +90,7 @@ impl<T> Default for Settlement<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Halt {
     Cancelled,
-    Deadline,
+    TimeLimit,
     /// The source, a sink or a worker's state failed, or the consumer left.
     Broken,
 }
@@ -233,7 +233,7 @@ impl<T> Scheduler<T> {
         self.advance_clock(now);
         if self.deadline.is_some_and(|deadline| now >= deadline) && !self.is_over() {
             // What waits is dropped by `drop_rest`, which every driver calls at the end.
-            self.halted.get_or_insert(Halt::Deadline);
+            self.halted.get_or_insert(Halt::TimeLimit);
         }
         if self.is_over() {
             return Choice::Over;

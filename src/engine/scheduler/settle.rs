@@ -114,8 +114,12 @@ impl<T> Scheduler<T> {
             let idle =
                 (self.segments[index].workers - self.segments[index].running) as u64 * passed;
             let blocked = self.is_blocked_downstream(index);
+            let no_core = self.computing >= self.cores;
             let segment = &mut self.segments[index];
-            let account = if segment.queue.is_empty() || !segment.is_batch_ready(now) {
+            // With every core at work, more input would not help.
+            let account = if no_core && !segment.waits {
+                &mut segment.waited.core
+            } else if segment.queue.is_empty() || !segment.is_batch_ready(now) {
                 &mut segment.waited.input
             } else if blocked {
                 &mut segment.waited.downstream
