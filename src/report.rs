@@ -274,7 +274,8 @@ impl Report {
 
     fn fmt_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.stages.iter().map(|stage| stage.name.chars().count());
-        let wide = widths.max().unwrap_or(0).max(5);
+        // As wide as "(source)" at least.
+        let wide = widths.max().unwrap_or(0).max(8);
         writeln!(
             f,
             "{:wide$}  {:>7}  {:>9}  {:>8}  {:>8}  waited s: {:>8}  {:>10}  {:>8}  {:>8}",
