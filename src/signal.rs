@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 
 /// A place to sleep until somebody rings.
 #[derive(Debug, Default)]
@@ -56,15 +56,24 @@ impl Bell {
 }
 
 /// What a run can be told from outside its own threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Signals {
     /// Rung when there is work to do.
     pub(crate) work: Bell,
     /// Rung when there are outputs to take.
     pub(crate) outputs: Bell,
-    /// Steps that are under way give up between two items.
-    stopped: AtomicBool,
+    /// Items of the source from this one on are of no use any more, nor is what was
+    /// made of them: calls that are under way give up between two such items. Zero
+    /// stops everything.
+    end: AtomicU64,
     cancelled: AtomicBool,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        let (work, outputs) = Default::default();
+        Self { work, outputs, end: AtomicU64::new(u64::MAX), cancelled: AtomicBool::new(false) }
+    }
 }
 
 impl Signals {
@@ -76,7 +85,7 @@ impl Signals {
 
     /// Makes running steps give up and everybody look up.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.end.store(0, Ordering::Release);
         self.work.ring_all();
         self.outputs.ring_all();
     }
@@ -85,8 +94,19 @@ impl Signals {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    pub(crate) fn stopped(&self) -> &AtomicBool {
-        &self.stopped
+    /// Makes running steps give up what is younger than the item at `index` of
+    /// the source.
+    pub(crate) fn cut_after(&self, index: u64) {
+        self.end.fetch_min(index.saturating_add(1), Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.end.load(Ordering::Acquire) == 0
+    }
+
+    /// The first item of the source that is of no use any more.
+    pub(crate) fn end(&self) -> &AtomicU64 {
+        &self.end
     }
 }
 

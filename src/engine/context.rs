@@ -32,7 +32,6 @@ pub(crate) struct Context<'r> {
     policy: Policy<'r>,
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
-    cutoff: AtomicU64,
     parcel_items: AtomicU64,
 }
 
@@ -102,7 +101,6 @@ impl<'r> Context<'r> {
             policy,
             broken: Mutex::new(None),
             signals: Arc::default(),
-            cutoff: AtomicU64::new(u64::MAX),
             parcel_items: AtomicU64::new(1),
         }
     }
@@ -113,8 +111,7 @@ impl<'r> Context<'r> {
 
     pub(crate) fn watch(&self, id: &ItemId) -> Watch<'_> {
         Watch {
-            stopped: self.signals.stopped(),
-            cutoff: &self.cutoff,
+            end: self.signals.end(),
             source_index: id.source_index(),
             fail_fast: self.is_fail_fast(),
         }
@@ -138,7 +135,7 @@ impl<'r> Context<'r> {
         let error = ItemError { stage, item: item.clone(), cause };
         match &self.policy {
             Policy::FailFast { first } => {
-                self.cutoff.fetch_min(item.source_index(), Ordering::Relaxed);
+                self.signals.cut_after(item.source_index());
                 let mut kept = first.lock();
                 let mut later = Some(error);
                 if kept.as_ref().is_none_or(|earlier| item < earlier.item) {
@@ -154,7 +151,7 @@ impl<'r> Context<'r> {
                 let mut sink = sink.lock();
                 // Looked at under the lock: a sink that panicked has stopped the run
                 // before it lets go.
-                if self.signals.stopped().load(Ordering::Relaxed) {
+                if self.signals.is_stopped() {
                     return forget_quietly(error);
                 }
                 if let Err(cause) = guard(|| (sink.get_mut())(error)) {
@@ -177,7 +174,7 @@ impl<'r> Context<'r> {
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.signals.stopped().load(Ordering::Acquire) && self.broken.lock().is_some()
+        self.signals.is_stopped() && self.broken.lock().is_some()
     }
 
     /// What ended the run early, the unconditional reason first.

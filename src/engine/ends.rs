@@ -10,7 +10,7 @@ use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::stage::{Numbered, Quietly, Weigher, forget_each, guard};
-use crate::sync::{Mutex, Ordering};
+use crate::sync::Mutex;
 
 /// The source of a run, its types forgotten.
 pub(crate) trait Pull<'r>: Send + Sync {
@@ -85,7 +85,7 @@ impl<It: Iterator> Source<'_, It> {
         items.reserve_exact(most as usize);
         let begun = Instant::now();
         for offset in 0..most as u32 {
-            if cx.signals.stopped().load(Ordering::Relaxed) {
+            if cx.signals.is_stopped() {
                 return false;
             }
             match source.next() {
@@ -152,8 +152,7 @@ where
         let call = sink.get_mut();
         let begun = Instant::now();
         let ended = guard(|| {
-            let stopped = cx.signals.stopped();
-            while !stopped.load(Ordering::Relaxed) {
+            while !cx.signals.is_stopped() {
                 let Some(Numbered { offset, value }) = items.next() else { break };
                 at = offset;
                 call(value).map_err(crate::error::Cause::Error)?;

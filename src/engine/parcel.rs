@@ -9,7 +9,7 @@ use crate::error::Cause;
 use crate::item::ItemId;
 use crate::queue::{Entry, Need};
 use crate::stage::{Numbered, Weigher, forget_each, forget_quietly, guard};
-use crate::sync::{Mutex, Ordering};
+use crate::sync::Mutex;
 
 /// A parcel and what is to be done with it, its type forgotten.
 pub(crate) trait Task<'r>: Send {
@@ -97,12 +97,10 @@ impl<T> Parcel<T> {
     ) -> Vec<u64> {
         let mut bytes = Vec::with_capacity(self.items.len());
         while bytes.len() < self.items.len() {
-            let stopped = cx.signals.stopped();
             let measured = guard(|| {
                 for item in &self.items[bytes.len()..] {
                     // In a run that is being stopped nothing is admitted any more.
-                    let told =
-                        if stopped.load(Ordering::Relaxed) { 0 } else { weigher(&item.value) };
+                    let told = if cx.signals.is_stopped() { 0 } else { weigher(&item.value) };
                     bytes.push(told.min(MOST_BYTES));
                 }
             });

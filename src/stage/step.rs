@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::vec;
 
 use crate::error::{BoxError, Cause};
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// An item with its distance from the first of its parcel.
 #[derive(Debug)]
@@ -47,10 +47,8 @@ impl<O> Yield<O> {
 /// What a step asks between two items.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
-    /// The run is being stopped.
-    pub(crate) stopped: &'a AtomicBool,
-    /// Items from a later item of the source than this are of no use any more.
-    pub(crate) cutoff: &'a AtomicU64,
+    /// The first item of the source that is of no use any more.
+    pub(crate) end: &'a AtomicU64,
     /// The item of the source that the parcel begins with.
     pub(crate) source_index: u64,
     /// Whether the first failure ends the parcel.
@@ -61,9 +59,8 @@ impl Watch<'_> {
     /// Whether the rest of the parcel is of no use any more.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
-        // Relaxed: both only ever tell to stop earlier; the scheduler decides.
-        self.stopped.load(Ordering::Relaxed)
-            || self.cutoff.load(Ordering::Relaxed) < self.source_index
+        // Relaxed: it only ever tells to stop earlier; the scheduler decides.
+        self.end.load(Ordering::Relaxed) <= self.source_index
     }
 }
 
