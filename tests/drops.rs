@@ -173,17 +173,21 @@ fn values_whose_drop_panics_abort_nothing() {
     });
 }
 
+/// Twenty-nine numbers, and a drop that panics.
+struct Source(u64, #[allow(dead_code, reason = "it is dropped")] Bomb);
+
+impl Iterator for Source {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.0 += 1;
+        (self.0 < 30).then_some(self.0)
+    }
+}
+
 #[test]
 fn ends_and_states_whose_drop_panics_abort_nothing() {
     alone("ends_and_states_whose_drop_panics_abort_nothing", || {
-        struct Source(u64, #[allow(dead_code, reason = "it is dropped")] Bomb);
-        impl Iterator for Source {
-            type Item = u64;
-            fn next(&mut self) -> Option<u64> {
-                self.0 += 1;
-                (self.0 < 30).then_some(self.0)
-            }
-        }
         let state = || Stage::memory("m", Footprint::none()).workers(4).with_state(|| Bomb(0));
         let pipeline = plain(state().map(|_, n| n));
         assert_eq!(pipeline.run(Source(0, Bomb(1)), drop).expect("it ends").delivered(), 29);
@@ -213,14 +217,6 @@ fn ends_and_states_whose_drop_panics_abort_nothing() {
 #[test]
 fn all_ends_of_a_run_may_panic_when_they_are_dropped() {
     alone("all_ends_of_a_run_may_panic_when_they_are_dropped", || {
-        struct Source(u64, #[allow(dead_code, reason = "it is dropped")] Bomb);
-        impl Iterator for Source {
-            type Item = u64;
-            fn next(&mut self) -> Option<u64> {
-                self.0 += 1;
-                (self.0 < 30).then_some(self.0)
-            }
-        }
         let state = Stage::memory("m", Footprint::none()).workers(2).with_state(|| Bomb(0));
         let pipeline = plain(state.map(|_, n| n));
         let (sink, failures) = (Bomb(1), Bomb(2));

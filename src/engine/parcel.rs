@@ -198,7 +198,9 @@ impl<T> Desk<'_, '_, T> {
     ) {
         let mut needs = match self.per_item {
             Some(per_item) => parcel.measure(per_item, self.stage, self.cx, failed),
-            None => vec![0; if self.fits_whole(&parcel) { 0 } else { parcel.items.len() }],
+            // Nothing is asked for, and nothing need be cut: no list of zeros.
+            None if self.fits_whole(&parcel) => Vec::new(),
+            None => vec![0; parcel.items.len()],
         };
         while !parcel.items.is_empty() {
             let place = self.piece(&parcel, &needs);
