@@ -38,9 +38,9 @@ impl<V> Frontier<V> {
         self.live.get_mut(id)
     }
 
-    #[cfg(test)]
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.live.values()
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ItemId, &V)> {
+        self.live.iter()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -10,6 +10,11 @@
 //! a permit, but it counts against every further admission to the common
 //! account, so the excess drains before anything new is taken aboard.
 //!
+//! Real memory may run ahead of what is booked. Whoever measures that *tightens*
+//! the line: so many of its bytes are not lent to the common account until it is
+//! eased again. Permits already given are not touched, nor is the reserve, so the
+//! oldest goes on however tight the line.
+//!
 //! The ledger is plain data; whoever owns it brings the lock.
 
 /// Which account a permit is booked on.
@@ -60,8 +65,19 @@ pub(crate) struct Ledger {
     common: u64,
     reserve: u64,
     overweight: u64,
+    tightened: u64,
+    turnover: u64,
     peak_booked: u64,
     peak_overweight: u64,
+}
+
+/// Why an admission was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// What is aboard leaves no room.
+    Full,
+    /// There would be room if the line were not tightened.
+    Tight,
 }
 
 impl Ledger {
@@ -74,9 +90,16 @@ impl Ledger {
             common: 0,
             reserve: 0,
             overweight: 0,
+            tightened: 0,
+            turnover: 0,
             peak_booked: 0,
             peak_overweight: 0,
         }
+    }
+
+    /// Withholds `bytes` of the line from the common account from now on.
+    pub(crate) fn tighten(&mut self, bytes: u64) {
+        self.tightened = bytes;
     }
 
     /// Books cargo that already exists. What the account cannot carry becomes
@@ -85,23 +108,37 @@ impl Ledger {
         let booked = bytes.min(self.room(account));
         *self.balance(account) += booked;
         self.overweight += bytes - booked;
+        self.turnover += bytes;
         self.note_peaks();
         Permit { account, booked, overweight: bytes - booked }
     }
 
-    /// Adds `bytes` to `permit` if its account carries them; whether it did.
-    pub(crate) fn admit(&mut self, permit: &mut Permit, bytes: u64) -> bool {
-        let excess = match permit.account {
-            Account::Common => self.overweight,
-            Account::Reserve => 0,
-        };
-        if bytes > 0 && bytes.saturating_add(excess) > self.room(permit.account) {
-            return false;
+    /// Adds `bytes` to `permit` if its account carries them. A step that needs
+    /// nothing is never refused: it can only make room.
+    pub(crate) fn admit(&mut self, permit: &mut Permit, bytes: u64) -> Result<(), Refusal> {
+        if bytes > 0 {
+            self.refuse(permit.account, bytes)?;
         }
         *self.balance(permit.account) += bytes;
         permit.booked += bytes;
+        self.turnover += bytes;
         self.note_peaks();
-        true
+        Ok(())
+    }
+
+    fn refuse(&self, account: Account, bytes: u64) -> Result<(), Refusal> {
+        let excess = match account {
+            Account::Common => self.overweight,
+            Account::Reserve => 0,
+        };
+        if bytes.saturating_add(excess) > self.room(account) {
+            return Err(Refusal::Full);
+        }
+        let wanted = self.held().saturating_add(bytes).saturating_add(self.tightened);
+        if account == Account::Common && self.tightened > 0 && wanted > self.line() {
+            return Err(Refusal::Tight);
+        }
+        Ok(())
     }
 
     /// Moves `permit` to the reserve, overweight included, as far as it fits.
@@ -129,9 +166,35 @@ impl Ledger {
         self.room(Account::Reserve)
     }
 
+    /// Bytes of the reserve that the oldest chain holds.
+    pub(crate) fn reserve_held(&self) -> u64 {
+        self.reserve
+    }
+
     /// Bytes held by permits.
     pub(crate) fn booked(&self) -> u64 {
         self.common + self.reserve
+    }
+
+    /// Bytes that are booked or exist beyond it.
+    pub(crate) fn held(&self) -> u64 {
+        self.booked() + self.overweight
+    }
+
+    /// The bytes of both accounts.
+    pub(crate) fn line(&self) -> u64 {
+        self.common_limit + self.reserve_limit
+    }
+
+    /// Bytes of the line that are withheld.
+    pub(crate) fn tightened(&self) -> u64 {
+        self.tightened
+    }
+
+    /// Bytes that were ever booked or released: how much may have changed since
+    /// an earlier look.
+    pub(crate) fn turnover(&self) -> u64 {
+        self.turnover
     }
 
     /// Bytes that exist beyond what was admitted.
@@ -155,6 +218,7 @@ impl Ledger {
         *balance -= permit.booked;
         assert!(permit.overweight <= self.overweight, "more released than held: {permit:?}");
         self.overweight -= permit.overweight;
+        self.turnover += permit.bytes();
         permit.booked = 0;
         permit.overweight = 0;
     }

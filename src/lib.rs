@@ -58,6 +58,7 @@
 
 mod budget;
 mod cancel;
+mod drift;
 mod engine;
 mod error;
 mod frontier;
@@ -68,6 +69,7 @@ mod pipeline;
 mod plan;
 mod queue;
 mod report;
+mod resident;
 mod shared;
 mod signal;
 mod stage;
@@ -82,8 +84,12 @@ pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
 pub use plan::{Plan, StagePlan};
-pub use report::{Report, StageReport};
-pub use shared::{Content, Element, Shared, SharedWriter, VERIFY_AUTO_BYTES, Verify};
+pub use report::{
+    MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+};
+pub use shared::{
+    Content, Element, Shared, SharedWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
+};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};

@@ -7,16 +7,17 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::cancel::CancelToken;
 use crate::engine::{
-    Context, Depot, FailureSink, First, Halt, Link, Outlet, Port, Run, Sink, Source, Then,
+    Context, Depot, FailureSink, First, Halt, Link, Orders, Outlet, Port, Run, Sink, Source, Then,
     error_of, report_of,
 };
 use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
+use crate::report::Monitor;
 use crate::report::Report;
 use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly};
 use crate::stream::Stream;
-use crate::sync::{Mutex, scope, spawn_scoped};
+use crate::sync::{Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
 /// Stages joined and planned on a budget, ready to run, any number of times.
 ///
@@ -168,7 +169,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
 
     /// A run with options: a cancel token, a time limit, a place for failures.
     pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O> {
-        Job { pipeline: self, cancel: None, time_limit: None, failures: None }
+        let (stall_after, monitor) = (DEFAULT_STALL, None);
+        Job { pipeline: self, cancel: None, time_limit: None, failures: None, stall_after, monitor }
     }
 }
 
@@ -217,7 +219,12 @@ pub struct Job<'p, 'f, 'env, I, O> {
     cancel: Option<CancelToken>,
     time_limit: Option<Duration>,
     failures: Option<FailureSink<'f>>,
+    stall_after: Duration,
+    monitor: Option<Monitor>,
 }
+
+/// A call that has lasted so long is a stall, unless the job says otherwise.
+const DEFAULT_STALL: Duration = Duration::from_secs(30);
 
 impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// Stops the run when `token` is pulled: no call of user code is begun after
@@ -239,6 +246,22 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// sink ends the run.
     pub fn failures(mut self, sink: impl FnMut(ItemError) + Send + 'f) -> Self {
         self.failures = Some(Box::new(sink));
+        self
+    }
+
+    /// Shows the run in `monitor` while it is under way.
+    pub fn monitor(mut self, monitor: &Monitor) -> Self {
+        self.monitor = Some(monitor.clone());
+        self
+    }
+
+    /// Takes a call of user code that has not come back after `time` for a stall.
+    /// Default: 30 s. A stall is told, with its stage, its item, what it holds and
+    /// who waits for it, by a warning of the feature `tracing` (again whenever its
+    /// time has doubled), in the [`Snapshot`](crate::Snapshot) of a [`Monitor`] and in
+    /// the [`Report`]. It is not ended: nobody but the call itself can do that.
+    pub fn stall_after(mut self, time: Duration) -> Self {
+        self.stall_after = time;
         self
     }
 
@@ -264,6 +287,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         });
         let run = self.prepare(source.into_iter(), end, false);
         drive(&run, threads);
+        run.publish();
         let report = report_of(&run, threads);
         let error = error_of(&run, time_limit);
         // The source and the sink are user code when they are dropped, too.
@@ -286,7 +310,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         'f: 'r,
         It: Iterator<Item = I> + Send + 'r,
     {
-        let Self { pipeline, cancel, time_limit, failures } = self;
+        let Self { pipeline, cancel, time_limit, failures, stall_after, monitor } = self;
         let source = Source {
             items: Mutex::new(Quietly::new(source)),
             weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
@@ -298,7 +322,8 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         if let Some(token) = cancel {
             token.attach(&cx.signals);
         }
-        Run::new(cx, Box::new(source), outside_sink, time_limit)
+        let orders = Orders { stall_after, monitor };
+        Run::new(cx, Box::new(source), outside_sink, time_limit, orders)
     }
 }
 
@@ -322,13 +347,15 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
     }
 }
 
-/// Works on `run` with `threads` threads, this one included.
+/// Works on `run` with `threads` threads, this one included, and one that watches.
 fn drive(run: &Run<'_>, threads: usize) {
+    let watches = usize::from(WATCH_ROUNDS > 0);
     scope(|scope| {
         let mut started = Vec::with_capacity(threads);
-        for index in 1..threads {
+        for index in 1..threads + watches {
             let name = format!("plimsoll-{index}");
-            match spawn_scoped(scope, name, || run.work()) {
+            let part = move || if index < threads { run.work() } else { run.watch() };
+            match spawn_scoped(scope, name, part) {
                 Ok(thread) => started.push(thread),
                 Err(source) => {
                     run.cx.break_run(Error::Spawn { index, threads, source });

@@ -62,6 +62,8 @@ pub(crate) struct Signals {
     pub(crate) work: Bell,
     /// Rung when there are outputs to take.
     pub(crate) outputs: Bell,
+    /// Rung when there is nothing left to watch.
+    pub(crate) watch: Bell,
     /// Items of the source from this one on are of no use any more, nor is what was
     /// made of them: calls that are under way give up between two such items. Zero
     /// stops everything.
@@ -71,8 +73,9 @@ pub(crate) struct Signals {
 
 impl Default for Signals {
     fn default() -> Self {
-        let (work, outputs) = Default::default();
-        Self { work, outputs, end: AtomicU64::new(u64::MAX), cancelled: AtomicBool::new(false) }
+        let (work, outputs, watch) = Default::default();
+        let (end, cancelled) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+        Self { work, outputs, watch, end, cancelled }
     }
 }
 
@@ -86,8 +89,14 @@ impl Signals {
     /// Makes running steps give up and everybody look up.
     pub(crate) fn stop(&self) {
         self.end.store(0, Ordering::Release);
+        self.ring_all();
+    }
+
+    /// Makes everybody look up.
+    pub(crate) fn ring_all(&self) {
         self.work.ring_all();
         self.outputs.ring_all();
+        self.watch.ring_all();
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::item::ItemId;
 use crate::outcome::RunError;
 use crate::report::Report;
 use crate::stage::{Numbered, forget_each, forget_quietly};
-use crate::sync::{JoinHandle, spawn};
+use crate::sync::{JoinHandle, WATCH_ROUNDS, spawn};
 
 /// The outputs of a run, as they are completed or, if the pipeline is ordered, in
 /// the order of the source. Made by [`Job::stream`](crate::Job::stream).
@@ -49,14 +49,16 @@ impl<O: Send + 'static> Stream<O> {
         outlet: Arc<Outlet<O>>,
         time_limit: Option<Duration>,
     ) -> Result<Self, Error> {
-        let count = run.cx.plan.threads();
+        let workers = run.cx.plan.threads();
+        let count = workers + usize::from(WATCH_ROUNDS > 0);
         let threads = Vec::with_capacity(count);
         // From here on, dropping the stream joins what was started.
         let mut stream =
             Self { run: Some(run), outlet, threads, time_limit, current: None, report: None };
         for index in 0..count {
             let run = stream.run.clone().expect("it was put there just now");
-            let started = spawn(format!("plimsoll-{index}"), move || run.work());
+            let part = move || if index < workers { run.work() } else { run.watch() };
+            let started = spawn(format!("plimsoll-{index}"), part);
             let started = started.map_err(|source| Error::Spawn { index, threads: count, source });
             stream.threads.push(started?);
         }
@@ -74,14 +76,14 @@ impl<O> Stream<O> {
     /// Joins the threads of a run that is over; what ended it early, if anything.
     fn finish(&mut self) -> Option<RunError> {
         let run = self.run.take()?;
-        let count = self.threads.len();
         for thread in self.threads.drain(..) {
             if let Err(panic) = thread.join() {
                 // A bug of ours: user code cannot unwind a thread of the run.
                 std::panic::resume_unwind(panic);
             }
         }
-        let report = report_of(&run, count);
+        run.publish();
+        let report = report_of(&run, run.cx.plan.threads());
         self.report = Some(report.clone());
         let error = error_of(&run, self.time_limit);
         forget_quietly(run);
@@ -135,6 +137,7 @@ impl<O> Drop for Stream<O> {
             // A panic of ours is told by `finish`; here it could only abort.
             let _ = thread.join();
         }
+        run.publish();
         forget_quietly(run.cx.take_error());
         forget_quietly(run);
     }

@@ -23,8 +23,26 @@ pub(super) struct Bound {
     pub(super) bytes: u64,
     /// The number and where it was found.
     pub(super) text: String,
-    /// Bytes in use under this limit that the kernel cannot take back.
-    pub(super) unreclaimable: Option<u64>,
+    pub(super) usage: Usage,
+}
+
+/// Where it is told how much under a limit is in use and cannot be taken back. Page
+/// cache is not in it, and so neither are mapped files.
+#[derive(Clone, Debug)]
+pub(super) struct Usage {
+    pub(super) file: PathBuf,
+    /// Lines of the file to add up.
+    pub(super) fields: &'static [&'static str],
+    /// Bytes that a unit of the file stands for.
+    pub(super) unit: u64,
+}
+
+impl Usage {
+    /// Bytes in use now, if told.
+    pub(super) fn read(&self) -> Option<u64> {
+        let text = fs::read_to_string(&self.file).ok()?;
+        sum(&text, self.fields).map(|units| units.saturating_mul(self.unit))
+    }
 }
 
 /// What the cgroup files say.
@@ -157,8 +175,7 @@ impl Place {
                 };
                 let size = Bytes(bytes);
                 let text = format!("{size}, {file} of /{name} (cgroup {version})");
-                let unreclaimable = self.unreclaimable(&directory);
-                limits.push(Bound { bytes, text, unreclaimable });
+                limits.push(Bound { bytes, text, usage: self.usage(&directory) });
             }
         }
         Ok(())
@@ -183,23 +200,21 @@ impl Place {
         Ok((!unlimited).then_some(bytes))
     }
 
-    /// What the kernel cannot take back under pressure. Page cache is not in it,
-    /// and so neither are mapped files. Version 1 does not tell kernel memory apart.
-    fn unreclaimable(&self, directory: &Path) -> Option<u64> {
-        let text = fs::read_to_string(directory.join("memory.stat")).ok()?;
+    fn usage(&self, directory: &Path) -> Usage {
         let fields: &[&str] = match self.version {
+            // It does not tell kernel memory apart.
             Version::V1 => &["total_rss", "total_shmem"],
             Version::V2 => {
                 &["anon", "shmem", "slab_unreclaimable", "kernel_stack", "pagetables", "percpu"]
             }
         };
-        sum(&text, fields)
+        Usage { file: directory.join("memory.stat"), fields, unit: 1 }
     }
 }
 
 /// Adds up the named fields of a file of `name number` lines. Older kernels lack
 /// some; without the first there is no sum.
-pub(super) fn sum(text: &str, fields: &[&str]) -> Option<u64> {
+fn sum(text: &str, fields: &[&str]) -> Option<u64> {
     let value = |field: &&str| {
         let line =
             text.lines().find_map(|line| line.strip_prefix(*field)?.strip_prefix([' ', ':']));

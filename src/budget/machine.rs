@@ -1,15 +1,14 @@
 //! The machine's memory and cores, as far as this process may use them.
 
 use std::fmt;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use sysinfo::{MemoryRefreshKind, System};
 
 use super::Override;
-use super::cgroup::{self, Bound};
+use super::cgroup::{self, Bound, Usage};
 use super::size::{Amount, Percent};
 use crate::error::Error;
 use crate::units::{Bytes, KIB};
@@ -79,13 +78,13 @@ impl Machine {
         bounds.push(Bound {
             bytes: total,
             text: format!("{} RAM", Bytes(total)),
-            unreclaimable: unreclaimable(&memory_file),
+            usage: machine_usage(memory_file),
         });
         // Any of the limits may be the next to be reached: an ancestor shared with
         // others, or the machine itself. One that is unknown leaves all unknown.
         let headroom = bounds
             .iter()
-            .map(|bound| Some(bound.bytes.saturating_sub(bound.unreclaimable?)))
+            .map(|bound| Some(bound.bytes.saturating_sub(bound.usage.read()?)))
             .reduce(|one, other| Some(one?.min(other?)))
             .flatten();
         let lowest = bounds.into_iter().min_by_key(|bound| bound.bytes);
@@ -158,10 +157,9 @@ impl Machine {
     }
 }
 
-/// Bytes of the machine's memory that the kernel cannot take back, if told.
-fn unreclaimable(memory_file: &Path) -> Option<u64> {
+/// Where the machine tells what of its memory the kernel cannot take back.
+pub(super) fn machine_usage(memory_file: PathBuf) -> Usage {
     const FIELDS: [&str; 7] =
         ["AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu", "Hugetlb"];
-    let text = fs::read_to_string(memory_file).ok()?;
-    cgroup::sum(&text, &FIELDS).map(|kib| kib.saturating_mul(KIB))
+    Usage { file: memory_file, fields: &FIELDS, unit: KIB }
 }

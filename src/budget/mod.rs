@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod env;
+mod headroom;
 mod machine;
 mod mounts;
 mod size;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use self::env::Settings;
+pub(crate) use self::headroom::Headroom;
 use self::machine::{Limit, Machine};
 use crate::error::Error;
 use crate::units::Bytes;
@@ -42,6 +44,19 @@ pub struct Budget {
     limit: Option<Limit>,
     workers: Overrides<usize>,
     footprints: Overrides<u64>,
+    measure: Measure,
+}
+
+/// Against what real memory a run holds its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// All that the process holds: the budget is the process's.
+    Process,
+    /// What the process holds beyond what it held when the run began: the budget is
+    /// the run's.
+    Growth,
+    /// None: the ledger alone counts.
+    Nothing,
 }
 
 /// A number and where it came from.
@@ -82,6 +97,7 @@ impl Budget {
             limit: None,
             workers: BTreeMap::new(),
             footprints: BTreeMap::new(),
+            measure: Measure::Growth,
         }
     }
 
@@ -141,6 +157,7 @@ impl Budget {
             limit,
             workers: settings.workers,
             footprints: settings.footprints,
+            measure: Measure::Process,
         };
         budget.validate()?;
         Ok(budget)
@@ -180,6 +197,37 @@ impl Budget {
     pub fn with_footprint(mut self, stage: &str, bytes: u64) -> Self {
         self.footprints.insert(stage_variable(stage), Override::given(bytes));
         self
+    }
+
+    /// Has runs go by the ledger alone: by what stages and items declare.
+    ///
+    /// By default a run holds its line against *real* memory too: what the process has
+    /// resident, anonymous or shared, mapped files not counted. What of it no ledger
+    /// stands for (heap that nobody declared, freed blocks that the allocator keeps)
+    /// tightens the line while it lasts; [`Report::memory`](crate::Report::memory)
+    /// tells. A budget of [`from_env`](Self::from_env) is held against all that the
+    /// process holds, one of [`new`](Self::new) against what it holds beyond what it
+    /// held when the run began. And while the machine or a cgroup runs short of
+    /// memory, whoever takes it, only as much is admitted as there is room for.
+    ///
+    /// Choose this where other parts of the same process take and free much memory
+    /// on their own account during a run, which would then look like the run's.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, GIB};
+    ///
+    /// let budget = Budget::new(8 * GIB, 6).unmeasured();
+    /// assert!(budget.to_string().contains("real memory: not looked at"));
+    /// ```
+    #[must_use]
+    pub fn unmeasured(mut self) -> Self {
+        self.measure = Measure::Nothing;
+        self
+    }
+
+    /// Against what a run holds the budget.
+    pub(crate) fn measure(&self) -> Measure {
+        self.measure
     }
 
     /// The memory of a run, in bytes.
@@ -264,6 +312,9 @@ impl fmt::Display for Budget {
                 // Not "free": page cache is in use and yet can be had.
                 write!(f, "\nheadroom when read: {} (limit - unreclaimable)", Bytes(headroom))?;
             }
+        }
+        if self.measure == Measure::Nothing {
+            write!(f, "\nreal memory: not looked at (unmeasured)")?;
         }
         for (stage, Override { value, origin }) in &self.workers {
             write!(f, "\nworkers of {stage}: {value} ({origin})")?;

@@ -7,7 +7,7 @@ use crossbeam::utils::CachePadded;
 
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
-use crate::plan::Plan;
+use crate::plan::{Plan, SegmentPlan};
 use crate::signal::Signals;
 use crate::stage::{Quietly, Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -107,6 +107,12 @@ impl<'r> Context<'r> {
 
     pub(crate) fn meter(&self, stage: usize) -> &Meter {
         &self.meters[stage]
+    }
+
+    /// The first stage of `segment`; the sink's has none.
+    pub(crate) fn segment_name(&self, segment: &SegmentPlan) -> String {
+        let stage = self.plan.stages.get(segment.stages.start);
+        stage.map_or_else(|| "(sink)".to_owned(), |stage| stage.name.clone())
     }
 
     pub(crate) fn watch(&self, id: &ItemId) -> Watch<'_> {

@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `scheduler` | the rules of admission and order, as a state machine without threads |
 //! | `run` | the threads that drive it, and who wakes whom |
+//! | `memory`, `looks` | what real memory makes of the line, and who looks at it |
+//! | `watch` | the thread that notices what rings no bell: memory, pressure, stalls |
+//! | `events` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
 //! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
 //! | `parcel` | what moves between them |
@@ -14,12 +17,16 @@
 mod assembly;
 mod context;
 mod ends;
+mod events;
 mod expand;
+mod looks;
+mod memory;
 mod node;
 mod parcel;
 mod run;
 mod scheduler;
 mod summary;
+mod watch;
 
 pub(crate) use assembly::{First, Link, Then};
 pub(crate) use context::{Context, FailureSink, count};
@@ -28,3 +35,4 @@ pub(crate) use parcel::{Depot, Port};
 pub(crate) use run::Run;
 pub(crate) use scheduler::Halt;
 pub(crate) use summary::{error_of, report_of};
+pub(crate) use watch::Orders;

@@ -16,6 +16,7 @@
 //! | the consumer took an output | the consumer | one parked thread if that made room |
 //! | the run was stopped or ended | whoever did it | everybody |
 //! | a partial batch or a deadline came due | nobody | a parked thread's own timer |
+//! | real memory makes room again | the thread that looked, or the watch | one parked thread if that is enough for more |
 //!
 //! A woken thread that finds more to do than it takes wakes the next.
 
@@ -23,24 +24,35 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::ends::Pull;
+use super::memory::Memory;
 use super::parcel::BoxTask;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
+use super::watch::Orders;
+use crate::budget::Measure;
 use crate::item::ItemId;
+use crate::report::Stall;
+use crate::resident::Gauge;
 use crate::sync::{AtomicU64, Clock, Mutex, MutexGuard, Ordering, SPINS};
 
 /// A run under way.
 pub(crate) struct Run<'r> {
-    board: Mutex<Board<'r>>,
+    pub(super) board: Mutex<Board<'r>>,
     /// Counts the settlements, for those who look again before they park.
     settled: AtomicU64,
     source: Box<dyn Pull<'r> + 'r>,
     pub(crate) cx: Context<'r>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    /// Tells real memory, where it is told and asked for.
+    pub(super) gauge: Option<Gauge>,
+    pub(super) orders: Orders,
+    /// Calls that did not come back for long, as last told.
+    pub(super) stalls: Mutex<Vec<Stall>>,
 }
 
 /// What the mutex guards.
-struct Board<'r> {
-    scheduler: Scheduler<BoxTask<'r>>,
+pub(super) struct Board<'r> {
+    pub(super) scheduler: Scheduler<BoxTask<'r>>,
+    pub(super) memory: Memory,
     parked: usize,
     /// When parked threads wake by themselves.
     alarms: Vec<Nanos>,
@@ -53,12 +65,33 @@ impl<'r> Run<'r> {
         source: Box<dyn Pull<'r> + 'r>,
         outside_sink: bool,
         time_limit: Option<Duration>,
+        orders: Orders,
     ) -> Self {
         let limit = time_limit.map(|limit| Nanos::try_from(limit.as_nanos()).unwrap_or(Nanos::MAX));
         let scheduler = Scheduler::new(&cx.plan, outside_sink, limit);
-        let board = Board { scheduler, parked: 0, alarms: Vec::new(), consumer_waits: false };
-        let settled = AtomicU64::new(0);
-        Self { board: Mutex::new(board), settled, source, cx, clock: Clock::start() }
+        let measured = match cx.plan.measure {
+            Measure::Nothing => Err("the budget is unmeasured".to_owned()),
+            Measure::Process | Measure::Growth => Gauge::open()
+                .and_then(|gauge| Ok((gauge.read()?, gauge)))
+                .map_err(|error| error.to_string()),
+        };
+        let (real, gauge) = match measured {
+            Ok((real, gauge)) => (Ok(real), Some(gauge)),
+            Err(why) => (Err(why), None),
+        };
+        let memory = Memory::new(&cx.plan, real);
+        let (alarms, consumer_waits) = (Vec::new(), false);
+        let board = Board { scheduler, memory, parked: 0, alarms, consumer_waits };
+        Self {
+            board: Mutex::new(board),
+            settled: AtomicU64::new(0),
+            source,
+            cx,
+            clock: Clock::start(),
+            gauge,
+            orders,
+            stalls: Mutex::default(),
+        }
     }
 
     /// One thread's part of the run, until there is nothing left to do.
@@ -73,31 +106,16 @@ impl<'r> Run<'r> {
                 board.scheduler.halt(Halt::Cancelled, &mut dropped);
             }
             match board.scheduler.choose(self.now()) {
-                Choice::Run { segment, first: (id, task), rest } => {
-                    self.wake_for_more(&board);
-                    let took = MutexGuard::unlocked(&mut board, || {
-                        let begun = self.now();
-                        task.run(id, rest, &self.cx, &mut settlement);
-                        self.now() - begun
-                    });
-                    let now = self.now();
-                    board.scheduler.settle(segment, took, now, &mut settlement, &mut dropped);
-                }
-                Choice::Pull { id, most } => {
-                    self.wake_for_more(&board);
-                    let (read, ended) = MutexGuard::unlocked(&mut board, || {
-                        self.source.pull(id, most, &self.cx, &mut settlement)
-                    });
-                    let now = self.now();
-                    board.scheduler.settle_pull(read, ended, now, &mut settlement, &mut dropped);
-                }
+                Choice::Over => break,
                 Choice::Idle => {
                     self.park(&mut board);
                     continue;
                 }
-                Choice::Over => break,
+                step => self.take(&mut board, step, &mut settlement, &mut dropped),
             }
             self.after_settling(&mut board, &mut dropped);
+            let now = self.now();
+            self.look_if_due(&mut board, now);
         }
         board.scheduler.drop_rest(&mut dropped);
         drop(board);
@@ -106,10 +124,54 @@ impl<'r> Run<'r> {
         if self.with_scheduler(|scheduler| scheduler.halted().is_some()) {
             self.cx.signals.stop();
         } else {
-            self.cx.signals.work.ring_all();
-            self.cx.signals.outputs.ring_all();
+            self.cx.signals.ring_all();
         }
         dropped.into_iter().for_each(|task| task.discard());
+    }
+
+    /// Takes a step without the lock and settles what came of it.
+    fn take(
+        &self,
+        board: &mut MutexGuard<'_, Board<'r>>,
+        step: Choice<BoxTask<'r>>,
+        settlement: &mut Settlement<BoxTask<'r>>,
+        dropped: &mut Vec<BoxTask<'r>>,
+    ) {
+        self.wake_for_more(board);
+        let is_measured = board.memory.begins_probe(self.now());
+        let probed = |probe| self.end_probe(&probe);
+        match step {
+            Choice::Run { segment, first: (id, task), rest } => {
+                let granted = if is_measured {
+                    board.scheduler.granted_to_call(segment, &id, &rest)
+                } else {
+                    0
+                };
+                let (took, touched) = MutexGuard::unlocked(board, || {
+                    let probe = is_measured.then(|| self.begin_probe()).flatten();
+                    let begun = self.now();
+                    task.run(id, rest, &self.cx, settlement);
+                    (self.now() - begun, probe.and_then(probed))
+                });
+                if let Some(touched) = touched {
+                    let declared = granted.max(settlement.weight());
+                    board.memory.probed(Some(segment), touched, declared);
+                }
+                board.scheduler.settle(segment, took, self.now(), settlement, dropped);
+            }
+            Choice::Pull { id, most } => {
+                let ((read, ended), touched) = MutexGuard::unlocked(board, || {
+                    let probe = is_measured.then(|| self.begin_probe()).flatten();
+                    let pulled = self.source.pull(id, most, &self.cx, settlement);
+                    (pulled, probe.and_then(probed))
+                });
+                if let Some(touched) = touched {
+                    board.memory.probed(None, touched, settlement.weight());
+                }
+                board.scheduler.settle_pull(read, ended, self.now(), settlement, dropped);
+            }
+            Choice::Idle | Choice::Over => {}
+        }
     }
 
     /// The next outputs for a consumer outside: waits until there are some, or
@@ -160,7 +222,11 @@ impl<'r> Run<'r> {
         Duration::from_nanos(self.now())
     }
 
-    fn now(&self) -> Nanos {
+    pub(super) fn is_blind(&self) -> bool {
+        self.board.lock().memory.is_blind()
+    }
+
+    pub(super) fn now(&self) -> Nanos {
         self.clock.nanos()
     }
 
@@ -185,7 +251,7 @@ impl<'r> Run<'r> {
 
     /// Wakes one who is parked if there is work beyond what this thread has taken
     /// or if nobody would wake for what comes due.
-    fn wake_for_more(&self, board: &Board<'r>) {
+    pub(super) fn wake_for_more(&self, board: &Board<'r>) {
         let heard = board.alarms.iter().min();
         let alarm_unheard = || {
             let due = board.scheduler.next_alarm();

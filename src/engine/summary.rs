@@ -29,9 +29,14 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         kept: plan.memory - plan.line,
         line: plan.line,
         peak_resident: peak_resident(),
+        stalls: run.stalls.lock().clone(),
         ..Report::default()
     };
-    run.with_scheduler(|scheduler| {
+    let names = plan.segments.iter().map(|segment| run.cx.segment_name(segment));
+    let names: Vec<_> = names.chain(["(source)".to_owned()]).collect();
+    let board = run.board.lock();
+    let scheduler = &board.scheduler;
+    {
         let ledger = scheduler.ledger();
         debug_assert_eq!((ledger.booked(), ledger.overweight()), (0, 0), "permits were lost");
         report.read = scheduler.read();
@@ -39,6 +44,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         report.peak_reserved = ledger.peak_booked();
         report.peak_overweight = ledger.peak_overweight();
         report.most_aboard = scheduler.most_aboard();
+        let most = scheduler.accounted().saturating_add(ledger.peak_booked());
+        report.memory = board.memory.report(&names, most);
         for (index, stage) in plan.stages.iter().enumerate() {
             let meter = run.cx.meter(index);
             let waits = scheduler.waits(stage.segment);
@@ -53,10 +60,12 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
                 waited_input: time(waits.input),
                 waited_downstream: time(waits.downstream),
                 waited_memory: time(waits.memory),
+                waited_real: time(waits.tight),
                 waited_core: time(waits.core),
             });
         }
-    });
+    }
+    drop(board);
     report
 }
 

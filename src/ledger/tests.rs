@@ -6,11 +6,11 @@ use super::*;
 fn admission_stops_at_the_common_account_and_the_reserve_stays_whole() {
     let mut ledger = Ledger::new(100, 40);
     let mut common = ledger.charge(0, Account::Common);
-    assert!(ledger.admit(&mut common, 60));
-    assert!(!ledger.admit(&mut common, 1));
+    assert_eq!(ledger.admit(&mut common, 60), Ok(()));
+    assert_eq!(ledger.admit(&mut common, 1), Err(Refusal::Full));
     let mut oldest = ledger.charge(0, Account::Reserve);
-    assert!(ledger.admit(&mut oldest, 40));
-    assert!(!ledger.admit(&mut oldest, 1));
+    assert_eq!(ledger.admit(&mut oldest, 40), Ok(()));
+    assert_eq!(ledger.admit(&mut oldest, 1), Err(Refusal::Full));
     assert_eq!((ledger.booked(), ledger.peak_booked()), (100, 100));
     ledger.release(common);
     ledger.release(oldest);
@@ -23,10 +23,10 @@ fn overweight_is_no_permit_but_blocks_admission_until_it_is_gone() {
     let heavy = ledger.charge(90, Account::Common);
     assert_eq!((heavy.bytes(), ledger.booked(), ledger.overweight()), (90, 60, 30));
     let mut other = ledger.charge(0, Account::Common);
-    assert!(!ledger.admit(&mut other, 1));
-    assert!(ledger.admit(&mut other, 0), "a step that needs nothing is not held up");
+    assert_eq!(ledger.admit(&mut other, 1), Err(Refusal::Full));
+    assert!(ledger.admit(&mut other, 0).is_ok(), "a step that needs nothing is not held up");
     ledger.release(heavy);
-    assert!(ledger.admit(&mut other, 60));
+    assert_eq!(ledger.admit(&mut other, 60), Ok(()));
     ledger.release(other);
     assert_eq!((ledger.booked(), ledger.overweight(), ledger.peak_overweight()), (0, 0, 30));
 }
@@ -43,6 +43,28 @@ fn promotion_frees_the_common_account_and_carries_the_overweight() {
     assert_eq!((ledger.booked(), ledger.overweight(), ledger.reserve_room()), (80, 0, 10));
     ledger.release(filler);
     ledger.release(item);
+}
+
+#[test]
+fn a_tightened_line_is_lent_to_the_oldest_alone() {
+    let mut ledger = Ledger::new(100, 40);
+    let mut common = ledger.charge(0, Account::Common);
+    assert_eq!(ledger.admit(&mut common, 30), Ok(()));
+    ledger.tighten(60);
+    assert_eq!(ledger.admit(&mut common, 10), Ok(()), "40 of 40 that are left");
+    assert_eq!(ledger.admit(&mut common, 1), Err(Refusal::Tight));
+    assert_eq!(ledger.admit(&mut common, 21), Err(Refusal::Full), "as it would be anyway");
+    let mut oldest = ledger.charge(0, Account::Reserve);
+    ledger.tighten(u64::MAX);
+    assert_eq!(ledger.admit(&mut oldest, 40), Ok(()));
+    assert_eq!(ledger.admit(&mut common, 0), Ok(()), "a step that needs nothing makes room");
+    assert_eq!(ledger.admit(&mut common, 1), Err(Refusal::Tight));
+    ledger.tighten(0);
+    assert_eq!(ledger.admit(&mut common, 20), Ok(()));
+    let turnover = ledger.turnover();
+    ledger.release(common);
+    ledger.release(oldest);
+    assert_eq!((turnover, ledger.turnover()), (100, 200));
 }
 
 #[test]
@@ -66,6 +88,7 @@ enum Deed {
     Admit(usize, u64),
     Promote(usize),
     Release(usize),
+    Tighten(u64),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -75,7 +98,24 @@ fn deed() -> impl Strategy<Value = Deed> {
         (any::<usize>(), 0..50u64).prop_map(|(place, bytes)| Deed::Admit(place, bytes)),
         any::<usize>().prop_map(Deed::Promote),
         any::<usize>().prop_map(Deed::Release),
+        (0..120u64).prop_map(Deed::Tighten),
     ]
+}
+
+/// The rule of admission in its plainest words.
+fn refusal(ledger: &Ledger, account: Account, more: u64) -> Option<Refusal> {
+    let fits = match account {
+        Account::Common => ledger.common + ledger.overweight + more <= 60,
+        Account::Reserve => ledger.reserve + more <= 40,
+    };
+    let all = ledger.common + ledger.reserve + ledger.overweight + more;
+    let is_tight = ledger.tightened > 0 && all + ledger.tightened > 100;
+    match account {
+        _ if more == 0 => None,
+        _ if !fits => Some(Refusal::Full),
+        Account::Common if is_tight => Some(Refusal::Tight),
+        _ => None,
+    }
 }
 
 /// A plain model: what each permit stands for, and on which account.
@@ -97,19 +137,14 @@ impl Model {
             }
             Deed::Admit(at, more) => {
                 let Some(at) = place(at) else { return };
-                let overweight = ledger.overweight();
                 let (permit, bytes, account) = &mut self.permits[at];
-                if ledger.admit(permit, more) {
+                let wanted = refusal(ledger, *account, more);
+                assert_eq!(ledger.admit(permit, more).err(), wanted, "{ledger:?} {more}");
+                if wanted.is_none() {
                     *bytes += more;
-                    assert!(
-                        more == 0
-                            || *account == Account::Reserve
-                            || overweight == 0
-                            || overweight + more <= 100,
-                        "admitted past overweight"
-                    );
                 }
             }
+            Deed::Tighten(bytes) => ledger.tighten(bytes),
             Deed::Promote(at) => {
                 let Some(at) = place(at) else { return };
                 ledger.promote(&mut self.permits[at].0);

@@ -21,6 +21,7 @@ use std::ops::Range;
 
 pub(crate) use planner::plan;
 
+use crate::budget::Measure;
 use crate::stage::Kind;
 use crate::units::Bytes;
 
@@ -58,6 +59,8 @@ pub struct Plan {
     pub(crate) window: u64,
     pub(crate) ordered: bool,
     pub(crate) threads: usize,
+    /// Against what real memory the budget is held.
+    pub(crate) measure: Measure,
     pub(crate) stages: Vec<StagePlan>,
     /// One for each queue, the sink's last.
     pub(crate) segments: Vec<SegmentPlan>,
@@ -85,6 +88,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) stages: Range<usize>,
     pub(crate) workers: usize,
     pub(crate) queue_bound: usize,
+    /// Bytes that a worker keeps, of all stages in it.
+    pub(crate) per_worker: u64,
     pub(crate) waits: bool,
     pub(crate) gather: Option<u64>,
 }
@@ -122,7 +127,8 @@ impl Plan {
         self.window
     }
 
-    /// Threads of a run, the caller's included.
+    /// Threads of a run that do its work, the caller's included. One more watches: it
+    /// looks at real memory and for calls that do not come back.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
@@ -132,6 +138,11 @@ impl Plan {
     #[must_use]
     pub fn stages(&self) -> &[StagePlan] {
         &self.stages
+    }
+
+    /// Bytes that stages keep for all their workers together.
+    pub(crate) fn shared(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.shared).sum()
     }
 }
 
@@ -190,6 +201,16 @@ impl fmt::Display for Plan {
             Bytes(self.reserve)
         )?;
         writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
+        let real = match self.measure {
+            Measure::Process => {
+                "held to the budget: all that the process has resident, but for files"
+            }
+            Measure::Growth => {
+                "held to the budget: what the process takes beyond what it has before"
+            }
+            Measure::Nothing => "not looked at (unmeasured): what is declared counts alone",
+        };
+        writeln!(f, "real     {:>10}   {real}", "")?;
         writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
         writeln!(
             f,

@@ -48,6 +48,7 @@ pub(crate) fn plan(
         window: settings.window,
         ordered: settings.ordered,
         threads: threads(budget, &drafts),
+        measure: budget.measure(),
         stages: stage_plans(&specs, &drafts),
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs),
@@ -309,6 +310,7 @@ fn segment_plans(
             stages: draft.stages.clone(),
             workers: draft.workers,
             queue_bound: queue_bound(budget, draft.workers, gather),
+            per_worker: draft.per_worker,
             waits: draft.workers > budget.cores(),
             gather: gather.map(|items| items as u64),
         }
@@ -322,6 +324,7 @@ fn segment_plans(
         stages: specs.len()..specs.len(),
         workers: 1,
         queue_bound: sink_bound,
+        per_worker: 0,
         waits: false,
         gather: None,
     });

@@ -3,7 +3,7 @@
 
 mod element;
 mod header;
-mod map;
+mod pages;
 mod read;
 mod write;
 
@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use element::{Content, Element};
+pub use pages::release_large_blocks;
+pub(crate) use pages::{pages_touched, trim_allocator};
 pub use write::SharedWriter;
 
-use self::map::Mapped;
+use self::pages::Mapped;
 use self::read::Source;
 use self::write::Writer;
 use crate::error::Error;

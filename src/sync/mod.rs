@@ -9,13 +9,13 @@ mod model;
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{
-    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, scope, spawn,
-    spawn_scoped,
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, WATCH_ROUNDS,
+    scope, spawn, spawn_scoped,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::{
-    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, scope, spawn,
-    spawn_scoped,
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, WATCH_ROUNDS,
+    scope, spawn, spawn_scoped,
 };
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -32,6 +32,9 @@ mod real {
     /// Looks at a counter before a thread parks: some microseconds, about what
     /// parking and waking would cost.
     pub(crate) const SPINS: u32 = 200;
+
+    /// Looks that the watch of a run takes at the most.
+    pub(crate) const WATCH_ROUNDS: u64 = u64::MAX;
 
     /// Starts a thread of a run.
     pub(crate) fn spawn(

@@ -20,6 +20,10 @@ pub(crate) use std::thread::{Scope, ScopedJoinHandle, scope};
 /// Looking again before parking is only more of the same to a checker.
 pub(crate) const SPINS: u32 = 0;
 
+/// Looks that the watch of a run takes: as it never waits here, it would look for ever.
+/// None for loom, to which a thread more is a world more.
+pub(crate) const WATCH_ROUNDS: u64 = if cfg!(loom) { 0 } else { 3 };
+
 pub(crate) fn spawn(
     _name: String,
     work: impl FnOnce() + Send + 'static,

@@ -2,7 +2,7 @@
 
 use super::{Choice, LINGER, Live, Nanos, Scheduler, Segment};
 use crate::item::ItemId;
-use crate::ledger::{Account, Ledger, Permit};
+use crate::ledger::{Account, Ledger, Permit, Refusal};
 use crate::queue::Need;
 
 impl<T> Scheduler<T> {
@@ -34,7 +34,7 @@ impl<T> Scheduler<T> {
             }
             // A head that waits for memory is older than the rest of its queue,
             // and what is further upstream would only take more: nobody passes.
-            if self.segments[index].hungry {
+            if self.segments[index].hungry.is_some() {
                 return None;
             }
         }
@@ -63,7 +63,7 @@ impl<T> Scheduler<T> {
             while items < wanted {
                 let Some((next, _)) = self.segments[index].queue.head() else { break };
                 let next = next.clone();
-                let Some((next, task, more)) = self.admit(index, &next) else { break };
+                let Ok((next, task, more)) = self.admit(index, &next) else { break };
                 items += more;
                 rest.push((next, task));
             }
@@ -77,24 +77,31 @@ impl<T> Scheduler<T> {
     pub(super) fn start(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
         let started = self.admit(index, id);
         let segment = &mut self.segments[index];
-        segment.hungry = started.is_none();
-        if started.is_some() {
+        segment.hungry = started.as_ref().err().copied();
+        if started.is_ok() {
             segment.running += 1;
+            if segment.running > segment.built {
+                segment.built = segment.running;
+                self.spare = self.spare.saturating_sub(segment.per_worker);
+            }
             self.computing += usize::from(!segment.waits);
         }
-        started
+        started.ok()
     }
 
     /// Books what the step of `id` needs and takes it off its queue.
-    fn admit(&mut self, index: usize, id: &ItemId) -> Option<(ItemId, T, u64)> {
-        let need = self.segments[index].queue.get(id)?.need;
+    fn admit(&mut self, index: usize, id: &ItemId) -> Result<(ItemId, T, u64), Refusal> {
+        let queued = self.segments[index].queue.get(id).expect("who is asked for is queued");
+        let need = queued.need;
         let oldest = self.frontier.oldest() == Some(id);
         let step = book_step(&mut self.ledger, need, oldest)?;
         let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
+        self.largest_step = self.largest_step.max(live.cargo.bytes() + step.bytes());
         live.step = Some(step);
         live.queued = false;
+        live.since = self.clock;
         let entry = self.segments[index].queue.take(id).expect("it was looked at just now");
-        Some((id.clone(), entry.task, entry.items))
+        Ok((id.clone(), entry.task, entry.items))
     }
 
     pub(super) fn may_start(&self, index: usize, now: Nanos) -> bool {
@@ -103,6 +110,7 @@ impl<T> Scheduler<T> {
             && segment.running < segment.workers
             && (segment.waits || self.computing < self.cores)
             && segment.is_batch_ready(now)
+            && segment.may_take_worker(self.spare)
     }
 
     pub(super) fn is_blocked_downstream(&self, index: usize) -> bool {
@@ -124,10 +132,10 @@ impl<T> Scheduler<T> {
         let guess = Need { declared: 0, learned: self.source.item_weight.saturating_mul(most) };
         let oldest = self.frontier.is_empty();
         let step = book_step(&mut self.ledger, guess, oldest);
-        self.source.hungry = step.is_none();
-        let step = step?;
+        self.source.hungry = step.is_err();
+        let (step, since) = (step.ok()?, self.clock);
         let cargo = self.ledger.charge(0, Account::Common);
-        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false };
+        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false, since };
         self.frontier.enter(id.clone(), live);
         self.source.pulling = true;
         self.source.last_pull = most;
@@ -152,6 +160,18 @@ impl<T> Scheduler<T> {
 }
 
 impl<T> Segment<T> {
+    /// Whether a call may start, as far as the worker's own memory has a say: a worker
+    /// that was not called yet builds its state, and must fit into `spare`. Until the
+    /// first is known to need no more than declared, ten times as much is allowed for.
+    /// This never stops a segment: one whose workers are all at work gets them back.
+    fn may_take_worker(&self, spare: u64) -> bool {
+        if self.running < self.built || self.built == 0 || self.per_worker == 0 {
+            return true;
+        }
+        let doubtful = if self.is_known { 1 } else { DOUBT * (self.built as u64 + 1) };
+        self.per_worker.saturating_mul(doubtful) <= spare
+    }
+
     /// Whether a call may start, as far as batching has a say.
     pub(super) fn is_batch_ready(&self, now: Nanos) -> bool {
         let Some(wanted) = self.gather else { return true };
@@ -160,15 +180,20 @@ impl<T> Segment<T> {
     }
 }
 
+/// How many times more than declared a worker may turn out to keep.
+const DOUBT: u64 = 10;
+
 /// Books what a step needs: on the reserve for the oldest, which is never
 /// refused what was declared, on the common account for all others.
-fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Option<Permit> {
+fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Result<Permit, Refusal> {
     let account = if oldest { Account::Reserve } else { Account::Common };
     let mut step = ledger.charge(0, account);
     if !oldest {
-        return ledger.admit(&mut step, need.wanted()).then_some(step);
+        ledger.admit(&mut step, need.wanted())?;
+        return Ok(step);
     }
     let bytes = need.wanted().min(ledger.reserve_room()).max(need.declared);
-    assert!(ledger.admit(&mut step, bytes), "the reserve is smaller than a step of the oldest");
-    Some(step)
+    let admitted = ledger.admit(&mut step, bytes);
+    admitted.expect("the reserve is as large as any step of the oldest");
+    Ok(step)
 }

@@ -16,16 +16,21 @@
 //!   (I2), and which is at least as large as any single step (larger ones failed
 //!   when they were offered);
 //! - a worker is taken only with admission in hand and given back when the call
-//!   returns, so no worker is held by one who waits (I3).
+//!   returns, so no worker is held by one who waits (I3);
+//! - what real memory takes off the line ([`Scheduler::observe`]) is taken off what
+//!   others may have, never off the reserve.
 
 mod choose;
+mod inspect;
 mod settle;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use inspect::Call;
+
 use crate::frontier::Frontier;
 use crate::item::ItemId;
-use crate::ledger::{Ledger, Permit};
+use crate::ledger::{Ledger, Permit, Refusal};
 use crate::plan::Plan;
 use crate::queue::{AgeQueue, Entry};
 
@@ -80,6 +85,13 @@ pub(crate) struct Settlement<T> {
     pub(crate) items: u64,
 }
 
+impl<T> Settlement<T> {
+    /// Bytes that what was made is said to hold.
+    pub(crate) fn weight(&self) -> u64 {
+        self.produced.iter().fold(0, |sum, made| sum.saturating_add(made.weight))
+    }
+}
+
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
         Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0 }
@@ -106,6 +118,8 @@ struct Live {
     items: u64,
     segment: usize,
     queued: bool,
+    /// When it was queued or its step began.
+    since: Nanos,
 }
 
 /// Where the worker-time of a segment went while its workers did not work.
@@ -114,6 +128,8 @@ pub(crate) struct Waits {
     pub(crate) input: Nanos,
     pub(crate) downstream: Nanos,
     pub(crate) memory: Nanos,
+    /// The part of `memory` that only the tightening of the line is to blame for.
+    pub(crate) tight: Nanos,
     pub(crate) core: Nanos,
 }
 
@@ -129,8 +145,14 @@ struct Segment<T> {
     gather: Option<u64>,
     queue: AgeQueue<T>,
     running: usize,
-    /// The head of the queue was refused memory.
-    hungry: bool,
+    /// Bytes that a worker keeps from its first call on.
+    per_worker: u64,
+    /// Workers that have been called: the most that ever ran at once.
+    built: usize,
+    /// A call came back, so what a worker keeps shows in real memory.
+    is_known: bool,
+    /// Why the head of the queue was refused memory, if it was.
+    hungry: Option<Refusal>,
     /// When the waiting partial batch was begun.
     partial_since: Option<Nanos>,
     waited: Waits,
@@ -175,6 +197,12 @@ pub(crate) struct Scheduler<T> {
     /// Items after this one are of no use any more.
     cutoff: Option<ItemId>,
     clock: Nanos,
+    /// Bytes that stages keep for all their workers.
+    shared: u64,
+    /// Bytes by which real memory may still grow, as last observed.
+    spare: u64,
+    /// The most that one step has needed, its input included.
+    largest_step: u64,
 }
 
 /// Time a parcel of small items should take in its slowest segment: long enough
@@ -195,7 +223,10 @@ impl<T> Scheduler<T> {
             gather: segment.gather,
             queue: AgeQueue::new(),
             running: 0,
-            hungry: false,
+            per_worker: segment.per_worker,
+            built: 0,
+            is_known: false,
+            hungry: None,
             partial_since: None,
             waited: Waits::default(),
             nanos_per_item: 0.0,
@@ -224,7 +255,44 @@ impl<T> Scheduler<T> {
             halted: None,
             cutoff: None,
             clock: 0,
+            shared: plan.shared(),
+            spare: u64::MAX,
+            largest_step: 0,
         }
+    }
+
+    /// Takes what a look at real memory found: `withheld` bytes of the line are lent to
+    /// nobody but the oldest, and real memory may grow by `spare` bytes. Whether that
+    /// makes room.
+    pub(crate) fn observe(&mut self, withheld: u64, spare: u64, now: Nanos) -> bool {
+        self.advance_clock(now);
+        let eased = withheld < self.ledger.tightened() || spare > self.spare;
+        self.ledger.tighten(withheld);
+        self.spare = spare;
+        if eased {
+            self.ask_again();
+        }
+        eased
+    }
+
+    /// Bytes that this run stands for: what stages keep so far, and what is aboard.
+    pub(crate) fn accounted(&self) -> u64 {
+        let kept = |segment: &Segment<T>| segment.per_worker.saturating_mul(segment.built as u64);
+        let kept = self.segments.iter().map(kept).fold(self.shared, u64::saturating_add);
+        kept.saturating_add(self.ledger.held())
+    }
+
+    /// Bytes that the oldest may come to need beyond what it holds, if it is no larger
+    /// than what was seen so far.
+    pub(crate) fn oldest_may_need(&self) -> u64 {
+        self.largest_step.saturating_sub(self.ledger.reserve_held())
+    }
+
+    /// Whether somebody waits for nothing but the tightening of the line to end.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.ledger.tightened() > 0
+            && (self.source.hungry
+                || self.segments.iter().any(|segment| segment.hungry == Some(Refusal::Tight)))
     }
 
     /// Says what to do next. Whatever it hands out has its worker, its core and
@@ -251,7 +319,7 @@ impl<T> Scheduler<T> {
             return true;
         }
         for index in (0..self.segments.len()).rev() {
-            if self.segments[index].hungry {
+            if self.segments[index].hungry.is_some() {
                 return false;
             }
             if self.is_ours(index)
@@ -277,6 +345,7 @@ impl<T> Scheduler<T> {
         self.advance_clock(now);
         let slot = &mut self.segments[segment];
         slot.running -= 1;
+        slot.is_known = true;
         if settlement.items > 0 {
             let cost = took as f64 / settlement.items as f64;
             slot.nanos_per_item += COST_GAIN * (cost - slot.nanos_per_item);

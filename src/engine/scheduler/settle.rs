@@ -2,7 +2,7 @@
 
 use super::{Live, Nanos, Produced, Scheduler, Settlement};
 use crate::item::ItemId;
-use crate::ledger::Account;
+use crate::ledger::{Account, Refusal};
 use crate::queue::AgeQueue;
 
 impl<T> Scheduler<T> {
@@ -28,8 +28,12 @@ impl<T> Scheduler<T> {
         self.book(made);
         settlement.items = 0;
         self.most_aboard = self.most_aboard.max(self.aboard);
-        // Bytes were released: whoever was refused may ask again.
-        self.segments.iter_mut().for_each(|segment| segment.hungry = false);
+        self.ask_again();
+    }
+
+    /// Bytes were released: whoever was refused may ask again.
+    pub(super) fn ask_again(&mut self) {
+        self.segments.iter_mut().for_each(|segment| segment.hungry = None);
         self.source.hungry = false;
     }
 
@@ -54,7 +58,8 @@ impl<T> Scheduler<T> {
     fn enqueue(&mut self, produced: Produced<T>) {
         let Produced { id, segment, entry, .. } = produced;
         let cargo = self.ledger.charge(0, Account::Common);
-        let live = Live { cargo, step: None, items: entry.items, segment, queued: true };
+        let (items, since) = (entry.items, self.clock);
+        let live = Live { cargo, step: None, items, segment, queued: true, since };
         self.aboard += entry.items;
         self.frontier.enter(id.clone(), live);
         let queue = &mut self.segments[segment];
@@ -123,7 +128,10 @@ impl<T> Scheduler<T> {
                 &mut segment.waited.input
             } else if blocked {
                 &mut segment.waited.downstream
-            } else if segment.hungry {
+            } else if let Some(refusal) = segment.hungry {
+                if refusal == Refusal::Tight {
+                    segment.waited.tight += idle;
+                }
                 &mut segment.waited.memory
             } else {
                 &mut segment.waited.core

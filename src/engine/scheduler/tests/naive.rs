@@ -55,7 +55,7 @@ impl<'a> Naive<'a> {
 
     fn held(&self) -> u64 {
         let steps = self.threads.iter().filter(|thread| thread.admitted).map(|thread| thread.need);
-        self.live.values().sum::<u64>() + steps.sum::<u64>()
+        self.live.iter().map(|(_, held)| held).sum::<u64>() + steps.sum::<u64>()
     }
 
     fn may_hold(&self, id: &ItemId, need: u64) -> bool {

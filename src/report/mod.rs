@@ -1,7 +1,13 @@
-//! What a run did, in figures.
+//! What a run did, and does while it is under way, in figures.
+
+mod memory;
+mod snapshot;
 
 use std::fmt;
 use std::time::Duration;
+
+pub use memory::MemoryReport;
+pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, WaitsFor};
 
 use crate::units::Bytes;
 
@@ -31,6 +37,8 @@ pub struct Report {
     pub(crate) peak_overweight: u64,
     pub(crate) most_aboard: u64,
     pub(crate) peak_resident: Option<u64>,
+    pub(crate) memory: MemoryReport,
+    pub(crate) stalls: Vec<Stall>,
     pub(crate) stages: Vec<StageReport>,
 }
 
@@ -50,6 +58,7 @@ pub struct StageReport {
     pub(crate) waited_input: Duration,
     pub(crate) waited_downstream: Duration,
     pub(crate) waited_memory: Duration,
+    pub(crate) waited_real: Duration,
     pub(crate) waited_core: Duration,
 }
 
@@ -153,6 +162,19 @@ impl Report {
         self.peak_resident
     }
 
+    /// What real memory was seen to do, and what followed from it.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryReport {
+        &self.memory
+    }
+
+    /// Calls of user code that did not come back for longer than
+    /// [`Job::stall_after`](crate::Job::stall_after): the first 16, each as last told.
+    #[must_use]
+    pub fn stalls(&self) -> &[Stall] {
+        &self.stalls
+    }
+
     /// The stages, from source to sink.
     #[must_use]
     pub fn stages(&self) -> &[StageReport] {
@@ -208,6 +230,13 @@ impl StageReport {
     #[must_use]
     pub fn blocked_on_memory(&self) -> Duration {
         self.waited_memory
+    }
+
+    /// The part of [`blocked_on_memory`](Self::blocked_on_memory) that the ledger alone
+    /// would have spared: the line was tightened by real memory.
+    #[must_use]
+    pub fn blocked_on_real_memory(&self) -> Duration {
+        self.waited_real
     }
 
     /// Time workers were free because every core of the budget was at work, for
@@ -266,10 +295,16 @@ impl Report {
                 Bytes(self.peak_overweight)
             )?;
         }
+        write!(f, "{}", self.memory)?;
         match self.peak_resident {
-            Some(bytes) => writeln!(f, "resident {} at most, of the whole process", Bytes(bytes)),
-            None => writeln!(f, "resident not told by this platform"),
+            Some(bytes) => writeln!(
+                f,
+                "resident {} at most since the process was started, mapped files included",
+                Bytes(bytes)
+            )?,
+            None => writeln!(f, "resident not told by this platform")?,
         }
+        self.stalls.iter().try_for_each(|stall| writeln!(f, "stalled  {stall}"))
     }
 
     fn fmt_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
-//! The only file of the crate with `unsafe`: mapping a file, and asking the
-//! system whether somebody may write to it.
+//! The only file of the crate with `unsafe`: pages of a file that are mapped into
+//! this process (and whether somebody may write to them), and pages of the heap that
+//! are given back to the system.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -192,9 +193,93 @@ fn lease_is_refused(file: &File) -> bool {
     false
 }
 
+/// Has the allocator give the pages back that it keeps for later; whether there is
+/// an allocator that can be asked. It locks and walks all its heaps, which takes
+/// some milliseconds for each 100 MiB, and whoever allocates meanwhile may wait.
+pub(crate) fn trim_allocator() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: It takes a number, and locks all that it touches. It may be called
+        // by any thread at any time.
+        unsafe { libc::malloc_trim(0) };
+        true
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    false
+}
+
+/// Has glibc's allocator give blocks of `bytes` and more back to the system as soon
+/// as they are freed, for this whole process and all its life; whether it will.
+///
+/// By default that allocator keeps freed blocks of up to 32 MiB for later: it starts at
+/// 128 KiB, and each large block that is freed raises the bar. Kept pages are real
+/// memory all the same. A run notices and has the allocator give them back
+/// (see [`MemoryReport`](crate::MemoryReport)), but holds admission up until it has.
+/// Where items are blocks of many MiB, call this once, at the beginning of `main`, with
+/// [`MIB`](crate::MIB) or so: real memory then follows the ledger by itself.
+///
+/// The price: a block that large is fresh at each allocation, so its pages are
+/// zeroed and mapped by the system again, about as long as writing them once more
+/// takes. It is a setting of the process, not of a run, so the crate never makes it by
+/// itself.
+///
+/// Does nothing, and says so by `false`, for `bytes` above 32 MiB (the allocator's own
+/// limit) and where the system's allocator is not glibc's. An allocator of your own
+/// (`#[global_allocator]`) does not heed it.
+///
+/// ```
+/// let heeded = plimsoll::release_large_blocks(plimsoll::MIB);
+/// assert_eq!(heeded, cfg!(all(target_os = "linux", target_env = "gnu")));
+/// assert!(!plimsoll::release_large_blocks(plimsoll::GIB));
+/// ```
+pub fn release_large_blocks(bytes: u64) -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let Ok(bytes) = libc::c_int::try_from(bytes) else { return false };
+        // SAFETY: It takes two numbers and sets one of the allocator's own, which
+        // any thread may do at any time. It refuses a number that is too large.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) == 1 }
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    {
+        let _ = bytes;
+        false
+    }
+}
+
+/// Pages that the calling thread was the first to touch since it began, file pages
+/// included; `None` where the system does not tell. A fifth of a microsecond.
+pub(crate) fn pages_touched() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: The system writes one `rusage` to the address, which is ours and
+        // large enough; all zeros is a valid one, should it write nothing.
+        let usage = unsafe {
+            let told = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+            (told == 0).then(|| usage.assume_init())
+        };
+        usage.and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn pages_are_counted_where_they_are_touched() {
+        let before = pages_touched().expect("Linux tells");
+        // Written, not zeroed: zeroed pages are mapped when they are first written.
+        let block = vec![1u8; 8 << 20];
+        let after = pages_touched().expect("Linux tells");
+        assert!(block.iter().all(|byte| *byte == 1));
+        let elsewhere = std::thread::spawn(pages_touched).join().unwrap().expect("Linux tells");
+        assert!(after > before && elsewhere < after - before, "{before} {after} {elsewhere}");
+    }
 
     fn written(directory: &Path) -> std::path::PathBuf {
         let path = directory.join("a.plim");

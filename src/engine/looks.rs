@@ -1,0 +1,108 @@
+//! Looks at real memory by the threads of a run: what is read without the lock, what
+//! becomes of it under the lock.
+
+use super::events;
+use super::run::{Board, Run};
+use super::scheduler::Nanos;
+use crate::budget::Headroom;
+use crate::shared::{pages_touched, trim_allocator};
+use crate::sync::MutexGuard;
+
+/// A measured call under way.
+pub(super) struct Probe {
+    pages: u64,
+    real: u64,
+}
+
+impl<'r> Run<'r> {
+    /// Looks at real memory if enough has changed hands, and trims the allocator if
+    /// that is what admission waits for. Called between two steps, so that what a
+    /// step took or gave back is seen before the next is admitted.
+    pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) {
+        let turnover = board.scheduler.ledger().turnover();
+        if board.memory.is_look_due(turnover, now) {
+            self.look(board, now);
+        }
+        self.trim_if_due(board, now);
+    }
+
+    fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) {
+        let Board { scheduler, memory, .. } = &mut **board;
+        if memory.begins_trim(scheduler, now) {
+            self.trim(board);
+        }
+    }
+
+    /// Whether the look makes room.
+    fn look(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
+        let Some(gauge) = &self.gauge else { return false };
+        let board = &mut **board;
+        match gauge.read() {
+            Ok(real) => {
+                let before = board.scheduler.ledger().tightened();
+                let eased = board.memory.look(&mut board.scheduler, real, now);
+                let after = board.scheduler.ledger().tightened();
+                if (before == 0) != (after == 0) {
+                    events::tightened(after.min(self.cx.plan.line), real);
+                }
+                eased
+            }
+            Err(error) => {
+                events::lost_sight(&error.to_string());
+                board.memory.lose_sight(&mut board.scheduler, now, error.to_string());
+                true
+            }
+        }
+    }
+
+    fn trim(&self, board: &mut MutexGuard<'_, Board<'r>>) {
+        let Some(gauge) = &self.gauge else { return };
+        let (took, change) = MutexGuard::unlocked(board, || {
+            let begun = self.now();
+            let before = gauge.read().unwrap_or(0);
+            trim_allocator();
+            let after = gauge.read().unwrap_or(before);
+            events::trimmed(before, after);
+            (self.now() - begun, (before, after))
+        });
+        let now = self.now();
+        board.memory.trimmed(now, took, change);
+        if self.look(board, now) {
+            self.wake_for_more(board);
+        }
+    }
+
+    /// The watch's look: at shared memory and at what others have taken, too.
+    pub(super) fn look_around(&self, headroom: Option<&Headroom>) {
+        let Some(gauge) = &self.gauge else { return };
+        let surveyed = gauge.survey().and_then(|()| gauge.read());
+        let left = headroom.and_then(Headroom::read);
+        let mut board = self.board.lock();
+        if let Ok(real) = surveyed {
+            board.memory.note_headroom(left, real);
+        }
+        let now = self.now();
+        if self.look(&mut board, now) {
+            self.wake_for_more(&board);
+        }
+        self.trim_if_due(&mut board, now);
+    }
+
+    /// What the process holds, if that is looked at.
+    pub(super) fn real_now(&self) -> Option<u64> {
+        self.gauge.as_ref()?.read().ok()
+    }
+
+    /// Begins to measure a call, if one is to be measured.
+    pub(super) fn begin_probe(&self) -> Option<Probe> {
+        Some(Probe { real: self.real_now()?, pages: pages_touched()? })
+    }
+
+    /// Bytes of fresh memory that the calling thread has touched since. Pages of mapped
+    /// files are counted among the touched, so it is no more than real memory grew by.
+    pub(super) fn end_probe(&self, probe: &Probe) -> Option<u64> {
+        let pages = pages_touched()?.saturating_sub(probe.pages);
+        let grown = self.real_now()?.saturating_sub(probe.real);
+        Some(grown.min(pages.saturating_mul(self.gauge.as_ref()?.page())))
+    }
+}

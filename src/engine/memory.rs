@@ -1,0 +1,214 @@
+//! What the process really holds, looked at as bytes change hands, and what follows
+//! from it for one run. Guarded by the run's lock, like the scheduler it steers.
+
+use super::scheduler::{Nanos, Scheduler};
+use crate::budget::Measure;
+use crate::drift::{Look, Tightening, Trims};
+use crate::plan::Plan;
+use crate::report::MemoryReport;
+use crate::resident::Accounted;
+
+/// Real memory and its consequences.
+pub(crate) struct Memory {
+    budget: u64,
+    /// Why real memory is not looked at, if it is not.
+    blind: Option<String>,
+    /// Bytes that are not the run's: what the process held when it began.
+    before: u64,
+    accounted: Accounted,
+    tightening: Tightening,
+    trims: Trims,
+    /// The system's headroom and what the process held when that was read.
+    headroom: Option<(u64, u64)>,
+    stride: u64,
+    looked_turnover: u64,
+    looked_at: Nanos,
+    peak_real: u64,
+    peak_drift: u64,
+    tight: Nanos,
+    squeezed: Nanos,
+    /// By segment, the source's last: the call that touched most beyond what was
+    /// declared for it.
+    heaviest: Vec<Touched>,
+    next_probe: Nanos,
+}
+
+/// Memory that one call was the first to touch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touched {
+    bytes: u64,
+    declared: u64,
+    calls: u64,
+    most: u64,
+    most_declared: u64,
+}
+
+/// After so long a look is due, whatever changed hands.
+const LOOK_INTERVAL: Nanos = 1_000_000;
+/// Between two calls whose memory is measured.
+const PROBE_INTERVAL: Nanos = 1_000_000;
+/// Bytes that may change hands before a look is due: a 64th of the line within these.
+const STRIDES: (u64, u64) = (1 << 20, 16 << 20);
+
+impl Memory {
+    /// For a run whose process holds `real` bytes now, or why that is not known.
+    pub(crate) fn new(plan: &Plan, real: Result<u64, String>) -> Self {
+        let mut accounted = Accounted::default();
+        let others = accounted.publish(0);
+        let before = match (plan.measure, &real) {
+            (Measure::Growth, Ok(real)) => {
+                // Shared tables are likely there already; their bytes are the run's.
+                real.saturating_sub(others).saturating_sub(plan.shared())
+            }
+            _ => 0,
+        };
+        Self {
+            budget: plan.memory,
+            before,
+            accounted,
+            tightening: Tightening::new(plan.memory),
+            trims: Trims::default(),
+            headroom: None,
+            stride: (plan.line / 64).clamp(STRIDES.0, STRIDES.1),
+            looked_turnover: 0,
+            looked_at: 0,
+            peak_real: *real.as_ref().unwrap_or(&0),
+            blind: real.err(),
+            peak_drift: 0,
+            tight: 0,
+            squeezed: 0,
+            heaviest: vec![Touched::default(); plan.segments.len() + 1],
+            next_probe: 0,
+        }
+    }
+
+    /// Whether enough has changed, or enough time has passed, for another look.
+    pub(crate) fn is_look_due(&self, turnover: u64, now: Nanos) -> bool {
+        self.blind.is_none()
+            && (turnover - self.looked_turnover >= self.stride
+                || now.saturating_sub(self.looked_at) >= LOOK_INTERVAL)
+    }
+
+    /// Takes what the system could still give, as read when the process held `real`.
+    pub(crate) fn note_headroom(&mut self, headroom: Option<u64>, real: u64) {
+        self.headroom = headroom.map(|headroom| (headroom, real));
+    }
+
+    /// Real memory cannot be read any more: the ledger alone counts from now on.
+    pub(crate) fn lose_sight<T>(&mut self, scheduler: &mut Scheduler<T>, now: Nanos, why: String) {
+        self.blind.get_or_insert(why);
+        scheduler.observe(0, u64::MAX, now);
+    }
+
+    /// Takes a look at a process that holds `real` bytes; whether that makes room.
+    pub(crate) fn look<T>(&mut self, scheduler: &mut Scheduler<T>, real: u64, now: Nanos) -> bool {
+        let accounted = scheduler.accounted();
+        let elsewhere = self.accounted.publish(accounted).saturating_add(self.before);
+        let ledger = scheduler.ledger();
+        let (line, held) = (ledger.line(), ledger.held());
+        let passed = now.saturating_sub(self.looked_at);
+        self.tight += if ledger.tightened() > 0 { passed } else { 0 };
+        (self.looked_turnover, self.looked_at) = (ledger.turnover(), now);
+        let grown = |at: u64| real.saturating_sub(at);
+        let headroom = self.headroom.map(|(left, at)| left.saturating_sub(grown(at)));
+        let oldest = scheduler.oldest_may_need();
+        let look = Look { real, accounted, elsewhere, headroom, line, held, oldest };
+        self.squeezed += if look.is_squeezed() { passed } else { 0 };
+        self.peak_real = self.peak_real.max(real);
+        self.peak_drift = self.peak_drift.max(look.drift());
+        let withheld = self.tightening.take(&look);
+        scheduler.observe(withheld, self.spare(&look), now)
+    }
+
+    /// Bytes by which workers not yet called may make real memory grow. Drift counts
+    /// twice: the next worker may bring as much again.
+    fn spare(&self, look: &Look) -> u64 {
+        let limit = self.budget.saturating_add(self.tightening.tolerance());
+        let held = look.real.saturating_sub(look.elsewhere).max(look.accounted);
+        let doubt = look.drift().saturating_sub(self.tightening.tolerance());
+        limit.saturating_sub(held).saturating_sub(doubt)
+    }
+
+    /// Whether the allocator is to be trimmed now. Whoever is told so does it, and
+    /// tells by [`trimmed`](Self::trimmed).
+    pub(crate) fn begins_trim<T>(&mut self, scheduler: &Scheduler<T>, now: Nanos) -> bool {
+        let due = self.blind.is_none() && scheduler.is_held_up() && self.trims.may_begin(now);
+        if due {
+            self.trims.begin();
+        }
+        due
+    }
+
+    /// A trim was done, from `before` real bytes to `after`.
+    pub(crate) fn trimmed(&mut self, now: Nanos, took: Nanos, (before, after): (u64, u64)) {
+        let drift = before.saturating_sub(self.tightening.tolerance()).min(self.peak_drift);
+        self.trims.done(now, took, before.saturating_sub(after), drift);
+    }
+
+    /// Whether the next call is to be measured.
+    pub(crate) fn begins_probe(&mut self, now: Nanos) -> bool {
+        let due = self.blind.is_none() && now >= self.next_probe;
+        if due {
+            self.next_probe = now + PROBE_INTERVAL;
+        }
+        due
+    }
+
+    /// A call of `segment` (`None`: the source) touched so many fresh bytes, so many
+    /// being declared.
+    pub(crate) fn probed(&mut self, segment: Option<usize>, bytes: u64, declared: u64) {
+        let place = segment.unwrap_or(self.heaviest.len() - 1);
+        let touched = &mut self.heaviest[place];
+        touched.calls += 1;
+        touched.most = touched.most.max(bytes);
+        touched.most_declared = touched.most_declared.max(declared);
+        let excess = |bytes: u64, declared: u64| bytes.saturating_sub(declared);
+        if excess(bytes, declared) >= excess(touched.bytes, touched.declared) {
+            (touched.bytes, touched.declared) = (bytes, declared);
+        }
+    }
+
+    /// What the watch asks for its snapshot.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.blind.is_some()
+    }
+
+    /// The figures for the report; `kept_and_held` is the most that the run stood for.
+    pub(crate) fn report(&self, names: &[String], kept_and_held: u64) -> MemoryReport {
+        let time = std::time::Duration::from_nanos;
+        let heavy = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_heavy());
+        let heavy = heavy.max_by_key(|(touched, _)| touched.bytes - touched.declared);
+        let light = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_light());
+        let light = light.max_by_key(|(touched, _)| touched.most_declared - touched.most);
+        let told = |bytes| self.blind.is_none().then_some(bytes);
+        MemoryReport {
+            blind: self.blind.clone(),
+            peak_real: told(self.peak_real),
+            peak_drift: self.peak_drift,
+            trims: self.trims.count,
+            trimmed: self.trims.freed,
+            trim_time: time(self.trims.took),
+            tight: time(self.tight),
+            squeezed: time(self.squeezed),
+            heavy: heavy.map(|(touched, name)| (name.clone(), touched.bytes, touched.declared)),
+            light: light.map(|(touched, name)| (name.clone(), touched.most, touched.most_declared)),
+            unused: told(kept_and_held.saturating_sub(self.peak_real)).unwrap_or(0),
+        }
+    }
+}
+
+/// Differences below this are told of no stage: a call may touch as much of the
+/// allocator's own, and of stacks.
+const NEGLIGIBLE: u64 = 1 << 20;
+
+impl Touched {
+    fn is_heavy(&self) -> bool {
+        self.bytes > self.declared.saturating_mul(2).saturating_add(NEGLIGIBLE)
+    }
+
+    /// Only told of stages with a few measured calls.
+    fn is_light(&self) -> bool {
+        self.calls > 2
+            && self.most_declared > self.most.saturating_mul(2).saturating_add(NEGLIGIBLE)
+    }
+}

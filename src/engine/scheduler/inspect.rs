@@ -1,0 +1,90 @@
+//! What a look from outside is told: who works, who waits, who holds what.
+
+use super::{Nanos, Scheduler};
+use crate::item::ItemId;
+use crate::ledger::{Permit, Refusal};
+use crate::report::WaitsFor;
+
+/// A segment at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SegmentState {
+    pub(crate) running: usize,
+    pub(crate) queued: u64,
+    pub(crate) holds: u64,
+    pub(crate) waits_for: WaitsFor,
+}
+
+/// A call that is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// `None` for the source.
+    pub(crate) segment: Option<usize>,
+    /// The oldest item it was given.
+    pub(crate) id: ItemId,
+    pub(crate) since: Nanos,
+    pub(crate) holds: u64,
+}
+
+impl<T> Scheduler<T> {
+    /// Every segment, the sink last.
+    pub(crate) fn inspect(&self) -> Vec<SegmentState> {
+        let mut states: Vec<_> =
+            (0..self.segments.len()).map(|index| self.inspect_segment(index)).collect();
+        for (_, live) in self.frontier.iter() {
+            let step = live.step.as_ref().map_or(0, |step| step.bytes());
+            states[live.segment].holds += live.cargo.bytes() + step;
+        }
+        states
+    }
+
+    fn inspect_segment(&self, index: usize) -> SegmentState {
+        let segment = &self.segments[index];
+        let waits_for = if segment.running >= segment.workers {
+            WaitsFor::Nothing
+        } else if segment.queue.is_empty() || !segment.is_batch_ready(self.clock) {
+            WaitsFor::Input
+        } else if self.is_blocked_downstream(index) {
+            WaitsFor::Downstream
+        } else {
+            match segment.hungry {
+                Some(Refusal::Full) => WaitsFor::Memory,
+                Some(Refusal::Tight) => WaitsFor::RealMemory,
+                None => WaitsFor::Core,
+            }
+        };
+        let (running, queued) = (segment.running, segment.queue.items());
+        SegmentState { running, queued, holds: 0, waits_for }
+    }
+
+    /// Calls that began at `until` or before, the oldest items first.
+    pub(crate) fn calls_since_before(&self, until: Nanos) -> Vec<Call> {
+        let running = self.frontier.iter().filter(|(_, live)| !live.queued && live.since <= until);
+        let call = |(id, live): (&ItemId, &super::Live)| {
+            let step = live.step.as_ref()?;
+            // Only what is being read has no items yet.
+            let segment = (live.items > 0).then_some(live.segment);
+            let holds = live.cargo.bytes() + step.bytes();
+            Some(Call { segment, id: id.clone(), since: live.since, holds })
+        };
+        running.filter_map(call).collect()
+    }
+
+    /// Items aboard.
+    pub(crate) fn aboard(&self) -> u64 {
+        self.aboard
+    }
+
+    /// Bytes that a call of `segment` that takes `first` and `rest` was granted, and
+    /// those that its worker keeps: it may be the call that builds it.
+    pub(crate) fn granted_to_call(
+        &self,
+        segment: usize,
+        first: &ItemId,
+        rest: &[(ItemId, T)],
+    ) -> u64 {
+        let step = |id: &ItemId| self.frontier.get(id)?.step.as_ref().map(Permit::bytes);
+        let ids = std::iter::once(first).chain(rest.iter().map(|(id, _)| id));
+        let granted = ids.filter_map(step).fold(0, u64::saturating_add);
+        granted.saturating_add(self.segments[segment].per_worker)
+    }
+}

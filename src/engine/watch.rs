@@ -1,0 +1,165 @@
+//! The thread of a run that works on nothing: it looks at what happens without
+//! anybody bringing it about. Real memory grows while a call lasts, other processes take
+//! what is left of the machine, a call does not come back. None of these rings a bell, so
+//! this one thread looks at the clock; it sleeps on a bell all the same, and is gone as
+//! soon as the run is over.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::run::Run;
+use super::scheduler::{Call, Nanos};
+use crate::budget::Headroom;
+use crate::report::{Monitor, Snapshot, StageSnapshot, Stall};
+use crate::sync::WATCH_ROUNDS;
+
+/// What the watch of a run is told to do.
+pub(crate) struct Orders {
+    /// A call that has lasted so long is a stall.
+    pub(crate) stall_after: Duration,
+    pub(crate) monitor: Option<Monitor>,
+}
+
+/// Between two looks at real memory: a core touches some 10 to 50 MiB meanwhile.
+const MEMORY_PERIOD: Nanos = 5_000_000;
+/// Between two snapshots for a monitor.
+const MONITOR_PERIOD: Nanos = 50_000_000;
+/// Looks at stalls within the time after which a call is one.
+const STALL_LOOKS: u32 = 4;
+/// Stalls that a report keeps.
+pub(crate) const MOST_STALLS: usize = 16;
+
+/// A stall that was told, and when it is told again.
+struct Told {
+    call: Call,
+    again: Nanos,
+}
+
+impl Run<'_> {
+    /// The watch's part of the run, until it is over.
+    pub(crate) fn watch(&self) {
+        let mut headroom = None;
+        let mut told: Vec<Told> = Vec::new();
+        let mut due = (0, 0);
+        for _ in 0..WATCH_ROUNDS {
+            let seen = self.cx.signals.watch.rings();
+            if self.with_scheduler(|scheduler| scheduler.is_over()) {
+                break;
+            }
+            let now = self.now();
+            let wake = self.clock.at(now.saturating_add(self.watch_period()));
+            self.cx.signals.watch.wait(seen, Some(wake));
+            if !self.is_blind() {
+                // Not before the first round: most runs are over by then.
+                let limits = headroom.get_or_insert_with(|| Headroom::open().ok());
+                self.look_around(limits.as_ref());
+            }
+            let now = self.now();
+            if now >= due.0 {
+                self.tell_stalls(&mut told, now);
+                due.0 = now.saturating_add(self.stall_nanos() / u64::from(STALL_LOOKS));
+            }
+            if now >= due.1 {
+                self.publish();
+                due.1 = now.saturating_add(MONITOR_PERIOD);
+            }
+        }
+    }
+
+    fn stall_nanos(&self) -> Nanos {
+        Nanos::try_from(self.orders.stall_after.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    fn watch_period(&self) -> Nanos {
+        let memory = if self.is_blind() { Nanos::MAX } else { MEMORY_PERIOD };
+        let monitor = if self.orders.monitor.is_some() { MONITOR_PERIOD } else { Nanos::MAX };
+        let stalls = self.stall_nanos() / u64::from(STALL_LOOKS);
+        memory.min(monitor).min(stalls).max(1)
+    }
+
+    /// Notes the calls that have lasted too long: each once, and again whenever its
+    /// time has doubled.
+    fn tell_stalls(&self, told: &mut Vec<Told>, now: Nanos) {
+        let until = now.saturating_sub(self.stall_nanos());
+        let calls = match until {
+            0 => return,
+            _ => self.with_scheduler(|scheduler| scheduler.calls_since_before(until)),
+        };
+        told.retain(|old| {
+            calls.iter().any(|call| (&call.id, call.since) == (&old.call.id, old.call.since))
+        });
+        for call in calls {
+            let known = told
+                .iter_mut()
+                .find(|old| (&old.call.id, old.call.since) == (&call.id, call.since));
+            let again = now.saturating_add(now - call.since);
+            match known {
+                Some(old) if now < old.again => continue,
+                Some(old) => old.again = again,
+                None => told.push(Told { call: call.clone(), again }),
+            }
+            let stall = stall(&call, &self.snapshot(), &self.cx, now);
+            super::events::stall(&stall);
+            let mut stalls = self.stalls.lock();
+            stalls.retain(|old: &Stall| (&old.stage, &old.item) != (&stall.stage, &stall.item));
+            if stalls.len() < MOST_STALLS {
+                stalls.push(stall);
+            }
+        }
+    }
+
+    /// Shows the run as it is to whoever monitors it.
+    pub(crate) fn publish(&self) {
+        let Some(monitor) = &self.orders.monitor else { return };
+        let now = self.now();
+        let mut snapshot = self.snapshot();
+        let until = now.saturating_sub(self.stall_nanos());
+        let calls = self.with_scheduler(|scheduler| scheduler.calls_since_before(until));
+        let calls = calls.iter().filter(|call| until > 0 && call.since <= until);
+        snapshot.stalls = calls.map(|call| stall(call, &snapshot, &self.cx, now)).collect();
+        snapshot.stalls.sort_by_key(|stall| std::cmp::Reverse(stall.lasted));
+        monitor.publish(snapshot);
+    }
+
+    /// The run as it is, but for its stalls.
+    fn snapshot(&self) -> Snapshot {
+        let (plan, elapsed) = (&self.cx.plan, self.elapsed());
+        let real = self.real_now();
+        self.with_scheduler(|scheduler| {
+            let ledger = scheduler.ledger();
+            let states = scheduler.inspect();
+            let stages = plan.segments.iter().zip(states).map(|(segment, state)| StageSnapshot {
+                name: self.cx.segment_name(segment),
+                workers: segment.workers,
+                running: state.running,
+                queued: state.queued,
+                holds: state.holds,
+                waits_for: state.waits_for,
+            });
+            Snapshot {
+                elapsed,
+                read: scheduler.read(),
+                aboard: scheduler.aboard(),
+                window: plan.window,
+                line: plan.line,
+                held: ledger.held(),
+                withheld: ledger.tightened().min(plan.line),
+                real,
+                stages: stages.collect(),
+                stalls: Vec::new(),
+            }
+        })
+    }
+}
+
+fn stall(call: &Call, snapshot: &Snapshot, cx: &Context<'_>, now: Nanos) -> Stall {
+    let name = call.segment.map(|segment| cx.segment_name(&cx.plan.segments[segment]));
+    let others = snapshot.waiting_beside(name.as_deref().unwrap_or_default());
+    let stage = match (call.segment, name) {
+        (None, _) => "the source".to_owned(),
+        (Some(segment), _) if segment + 1 == cx.plan.segments.len() => "the sink".to_owned(),
+        (_, name) => format!("stage {:?}", name.unwrap_or_default()),
+    };
+    let lasted = Duration::from_nanos(now.saturating_sub(call.since));
+    Stall { stage, item: call.id.clone(), lasted, holds: call.holds, others }
+}

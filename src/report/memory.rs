@@ -1,0 +1,200 @@
+//! What real memory did during a run.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::units::Bytes;
+
+/// What real memory was seen to do during a run, and what followed from it.
+///
+/// *Real* memory is what the process has resident, anonymous or shared; mapped files
+/// are not counted, the system can take their pages back. *Drift* is what of it no
+/// ledger stands for: heap that nobody declared, and freed pages that the allocator
+/// keeps. Drift beyond a sixteenth of the budget (16 MiB at the least) is withheld from
+/// the line until it is gone; where that holds items up, the allocator is asked to give
+/// its pages back. The oldest item is never held up by it.
+///
+/// It is looked at whenever a 64th of the line (1 to 16 MiB) has changed hands, and
+/// every five milliseconds, so a peak between two looks may be missed.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryReport {
+    pub(crate) blind: Option<String>,
+    pub(crate) peak_real: Option<u64>,
+    pub(crate) peak_drift: u64,
+    pub(crate) trims: u64,
+    pub(crate) trimmed: u64,
+    pub(crate) trim_time: Duration,
+    pub(crate) tight: Duration,
+    pub(crate) squeezed: Duration,
+    /// Name, bytes touched, bytes declared.
+    pub(crate) heavy: Option<(String, u64, u64)>,
+    /// The same of the stage that used least of what was declared for it.
+    pub(crate) light: Option<(String, u64, u64)>,
+    pub(crate) unused: u64,
+}
+
+/// What is too little to speak of.
+const NEGLIGIBLE: u64 = 16 << 20;
+
+impl MemoryReport {
+    /// Why real memory was not looked at (any more), if it was not: the budget is
+    /// [`unmeasured`](crate::Budget::unmeasured), or the platform does not tell. The run
+    /// then went by the ledger alone.
+    #[must_use]
+    pub fn why_not_measured(&self) -> Option<&str> {
+        self.blind.as_deref()
+    }
+
+    /// The most real memory that was seen, of the whole process, bytes.
+    #[must_use]
+    pub fn peak_real(&self) -> Option<u64> {
+        self.peak_real
+    }
+
+    /// The most drift that was seen, bytes.
+    #[must_use]
+    pub fn peak_drift(&self) -> u64 {
+        self.peak_drift
+    }
+
+    /// How often the allocator was asked to give pages back.
+    #[must_use]
+    pub fn trims(&self) -> u64 {
+        self.trims
+    }
+
+    /// What it gave back, all in all, bytes.
+    #[must_use]
+    pub fn trimmed(&self) -> u64 {
+        self.trimmed
+    }
+
+    /// Time that took.
+    #[must_use]
+    pub fn trim_time(&self) -> Duration {
+        self.trim_time
+    }
+
+    /// How long a part of the line was withheld, be it for drift or because the system
+    /// ran short. Whether anybody waited for it is told by
+    /// [`StageReport::blocked_on_real_memory`](crate::StageReport::blocked_on_real_memory).
+    #[must_use]
+    pub fn tightened_for(&self) -> Duration {
+        self.tight
+    }
+
+    /// How long of this the machine or a cgroup was short of memory, whoever took it.
+    #[must_use]
+    pub fn system_short_for(&self) -> Duration {
+        self.squeezed
+    }
+
+    /// The stage (or `(source)`) whose items look heavier than declared, if one does: a
+    /// call of it touched more than twice as much fresh memory as was declared for it.
+    /// Its name, the bytes touched, the bytes declared (granted for the call and kept by
+    /// the worker). One call in a millisecond is measured.
+    #[must_use]
+    pub fn heavier_than_declared(&self) -> Option<(&str, u64, u64)> {
+        self.heavy.as_ref().map(|(name, touched, declared)| (&**name, *touched, *declared))
+    }
+
+    /// The stage that used least of what it declared, if no measured call touched
+    /// half of it: its name, the most bytes touched, the most declared.
+    #[must_use]
+    pub fn lighter_than_declared(&self) -> Option<(&str, u64, u64)> {
+        self.light.as_ref().map(|(name, touched, declared)| (&**name, *touched, *declared))
+    }
+
+    /// Bytes that stages and items were granted, at their peak, beyond all that the
+    /// process ever held: they were certainly never used, and might have carried
+    /// more workers or items.
+    #[must_use]
+    pub fn never_used(&self) -> u64 {
+        self.unused
+    }
+}
+
+impl fmt::Display for MemoryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(peak) = self.peak_real else {
+            let why = self.blind.as_deref().unwrap_or_default();
+            return writeln!(f, "real     not looked at: {why}; the ledger alone counted");
+        };
+        write!(f, "real     {} at most", Bytes(peak))?;
+        writeln!(f, ", {} of it beyond the ledger at most", Bytes(self.peak_drift))?;
+        if let Some(why) = &self.blind {
+            writeln!(f, "         looked at no more when this came in between: {why}")?;
+        }
+        if self.trims > 0 {
+            let (times, freed, seconds) = (self.trims, self.trimmed, self.trim_time.as_secs_f64());
+            let freed = Bytes(freed);
+            writeln!(
+                f,
+                "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
+            )?;
+        }
+        if !self.tight.is_zero() {
+            let (tight, short) = (self.tight.as_secs_f64(), self.squeezed.as_secs_f64());
+            writeln!(
+                f,
+                "         the line was tightened for {tight:.3} s, {short:.3} s of it by the system"
+            )?;
+        }
+        let drifts = self.peak_drift > NEGLIGIBLE;
+        if let (true, Some((name, touched, declared))) = (drifts, &self.heavy) {
+            let (touched, declared) = (Bytes(*touched), Bytes(*declared));
+            writeln!(
+                f,
+                "         items of {name} look heavier than declared: a call touched {touched} of \
+                 fresh memory, {declared} were declared"
+            )?;
+        }
+        if self.unused > NEGLIGIBLE {
+            write!(f, "         {} of what was declared were never used", Bytes(self.unused))?;
+            if let Some((name, touched, declared)) = &self.light {
+                let (touched, declared) = (Bytes(*touched), Bytes(*declared));
+                write!(
+                    f,
+                    ": a call of {name} was granted {declared} and touched {touched} at most"
+                )?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn only_what_happened_is_told() {
+        let mut report = MemoryReport { peak_real: Some(100 * MIB), ..MemoryReport::default() };
+        assert_eq!(
+            report.to_string(),
+            "real     100.0 MiB at most, 0 B of it beyond the ledger at most\n"
+        );
+        report.peak_drift = 50 * MIB;
+        report.heavy = Some(("align".to_owned(), 40 * MIB, 4 * MIB));
+        report.light = Some(("screen".to_owned(), 2 * MIB, 200 * MIB));
+        report.unused = 500 * MIB;
+        let text = report.to_string();
+        assert!(text.contains(
+            "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
+             4.0 MiB were declared\n"
+        ));
+        assert!(text.ends_with(
+            "500.0 MiB of what was declared were never used: a call of screen was granted \
+             200.0 MiB and touched 2.0 MiB at most\n"
+        ));
+        let blind =
+            MemoryReport { blind: Some("it is dark".to_owned()), ..MemoryReport::default() };
+        assert_eq!(
+            blind.to_string(),
+            "real     not looked at: it is dark; the ledger alone counted\n"
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! What a run is doing right now, for whoever asks while it is under way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::item::ItemId;
+use crate::sync::Mutex;
+use crate::units::Bytes;
+
+/// Shows a run from outside while it is under way. Clones show the same run.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Monitor, Pipeline, Stage};
+///
+/// let monitor = Monitor::new();
+/// assert!(monitor.snapshot().is_none(), "no run yet");
+/// let double = Stage::cpu("double").map(|n: u64| 2 * n);
+/// let pipeline = Pipeline::new(double).build(&Budget::new(MIB, 1))?;
+/// pipeline.job().monitor(&monitor).run(0..1_000, drop)?;
+/// let last = monitor.snapshot().expect("the last look at a run is kept");
+/// assert_eq!((last.read(), last.aboard()), (1_000, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Monitor {
+    latest: Arc<Mutex<Option<Snapshot>>>,
+}
+
+impl Monitor {
+    /// A monitor that is not attached to a run yet; see [`Job::monitor`](crate::Job::monitor).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The run as of some milliseconds ago (50 at the most), or as of its end; none
+    /// before the first. It costs a copy and does not disturb the run.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.latest.lock().clone()
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.latest.lock() = Some(snapshot);
+    }
+}
+
+/// A run at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub(crate) elapsed: Duration,
+    pub(crate) read: u64,
+    pub(crate) aboard: u64,
+    pub(crate) window: u64,
+    pub(crate) line: u64,
+    pub(crate) held: u64,
+    pub(crate) withheld: u64,
+    pub(crate) real: Option<u64>,
+    pub(crate) stages: Vec<StageSnapshot>,
+    pub(crate) stalls: Vec<Stall>,
+}
+
+/// One stage at one moment. Stages that run in one go are one, named after the first.
+#[derive(Clone, Debug, Default)]
+pub struct StageSnapshot {
+    pub(crate) name: String,
+    pub(crate) workers: usize,
+    pub(crate) running: usize,
+    pub(crate) queued: u64,
+    pub(crate) holds: u64,
+    pub(crate) waits_for: WaitsFor,
+}
+
+/// What the free workers of a stage wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitsFor {
+    /// For nothing: all are at work.
+    #[default]
+    Nothing,
+    /// For something to do.
+    Input,
+    /// For the stage below, which has enough to do.
+    Downstream,
+    /// For memory: what is aboard leaves no room.
+    Memory,
+    /// For real memory: the line is tightened by memory that no ledger stands for, or
+    /// because the machine or a cgroup runs short.
+    RealMemory,
+    /// For one of the budget's cores.
+    Core,
+}
+
+/// A call of user code that has not come back for long.
+#[derive(Clone, Debug)]
+pub struct Stall {
+    pub(crate) stage: String,
+    pub(crate) item: ItemId,
+    pub(crate) lasted: Duration,
+    pub(crate) holds: u64,
+    pub(crate) others: String,
+}
+
+impl Snapshot {
+    /// Time since the run began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Items read from the source.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Items that are aboard: read or made, and without a fate yet.
+    #[must_use]
+    pub fn aboard(&self) -> u64 {
+        self.aboard
+    }
+
+    /// Bytes that items aboard may hold together.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Bytes that items aboard hold, what was not granted included.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Bytes of the line that are lent to nobody but the oldest item at present,
+    /// because real memory is short of them.
+    #[must_use]
+    pub fn withheld(&self) -> u64 {
+        self.withheld
+    }
+
+    /// Anonymous and shared memory that the process has resident, bytes, if it is
+    /// looked at.
+    #[must_use]
+    pub fn real(&self) -> Option<u64> {
+        self.real
+    }
+
+    /// The stages, from source to sink.
+    #[must_use]
+    pub fn stages(&self) -> &[StageSnapshot] {
+        &self.stages
+    }
+
+    /// Calls of user code that have not come back for longer than
+    /// [`Job::stall_after`](crate::Job::stall_after), the longest first.
+    #[must_use]
+    pub fn stalls(&self) -> &[Stall] {
+        &self.stalls
+    }
+
+    /// Who but `stage` waits, and for what.
+    pub(crate) fn waiting_beside(&self, stage: &str) -> String {
+        let waiting = self.stages.iter().filter(|other| other.name != stage && other.queued > 0);
+        let told = waiting.map(|StageSnapshot { name, queued, waits_for, .. }| {
+            format!("{queued} items wait for {name:?} ({waits_for})")
+        });
+        let mut told: Vec<_> = told.collect();
+        if self.aboard >= self.window {
+            told.push(format!("the source is not read: {} items are aboard", self.aboard));
+        }
+        if told.is_empty() { "nobody waits for it yet".to_owned() } else { told.join(", ") }
+    }
+}
+
+impl StageSnapshot {
+    /// The stage's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Calls that could run at once.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Calls under way, of one or several items each.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Items that wait for the stage.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Bytes that items hold which the stage works on or which wait for it.
+    #[must_use]
+    pub fn holds(&self) -> u64 {
+        self.holds
+    }
+
+    /// What its free workers wait for.
+    #[must_use]
+    pub fn waits_for(&self) -> WaitsFor {
+        self.waits_for
+    }
+}
+
+impl Stall {
+    /// The stage, or `"the source"`, `"the sink"`.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The item, or the first of a few that were handed over together.
+    #[must_use]
+    pub fn item(&self) -> &ItemId {
+        &self.item
+    }
+
+    /// How long the call had lasted when it was last looked at.
+    #[must_use]
+    pub fn lasted(&self) -> Duration {
+        self.lasted
+    }
+
+    /// Bytes that the item holds meanwhile, its step's included.
+    #[must_use]
+    pub fn holds(&self) -> u64 {
+        self.holds
+    }
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Nothing => "all its workers are at work",
+            Self::Input => "it waits for input",
+            Self::Downstream => "the stage below has enough to do",
+            Self::Memory => "it waits for memory",
+            Self::RealMemory => "it waits for real memory",
+            Self::Core => "it waits for a core",
+        })
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, item, lasted, holds, others } = self;
+        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
+        write!(f, "{stage} has been at item {item} for {seconds:.1} s, holding {holds}; {others}")
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { read, aboard, .. } = self;
+        let seconds = self.elapsed.as_secs_f64();
+        let (held, line) = (Bytes(self.held), Bytes(self.line));
+        write!(f, "{seconds:.1} s: {read} read, {aboard} aboard, holding {held} of {line}")?;
+        if self.withheld > 0 {
+            write!(f, " ({} withheld)", Bytes(self.withheld))?;
+        }
+        if let Some(real) = self.real {
+            write!(f, ", {} real", Bytes(real))?;
+        }
+        for StageSnapshot { name, workers, running, queued, holds, waits_for } in &self.stages {
+            let holds = Bytes(*holds);
+            write!(f, "\n{name}: {running} of {workers} at work, {queued} queued, {holds}")?;
+            if *waits_for != WaitsFor::Nothing {
+                write!(f, "; {waits_for}")?;
+            }
+        }
+        self.stalls.iter().try_for_each(|stall| write!(f, "\nstalled: {stall}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(name: &str, queued: u64, waits_for: WaitsFor) -> StageSnapshot {
+        let name = name.to_owned();
+        StageSnapshot { name, workers: 2, running: 1, queued, holds: 3 << 20, waits_for }
+    }
+
+    #[test]
+    fn a_stall_tells_who_holds_what_and_who_waits() {
+        let stages = vec![
+            stage("parse", 0, WaitsFor::Input),
+            stage("align", 7, WaitsFor::Nothing),
+            stage("screen", 4, WaitsFor::Memory),
+        ];
+        let mut snapshot = Snapshot { aboard: 5, window: 6, stages, ..Snapshot::default() };
+        let others = snapshot.waiting_beside("align");
+        assert_eq!(others, "4 items wait for \"screen\" (it waits for memory)");
+        assert_eq!(
+            Snapshot::default().waiting_beside("x"),
+            "the source is not read: 0 items are aboard"
+        );
+        snapshot.aboard = 6;
+        assert!(
+            snapshot
+                .waiting_beside("align")
+                .ends_with("the source is not read: 6 items are aboard")
+        );
+        let item = ItemId::new(3);
+        let (stage, lasted) = ("stage \"align\"".to_owned(), Duration::from_millis(1_500));
+        snapshot.stalls.push(Stall { stage, item, lasted, holds: 1 << 20, others });
+        snapshot.withheld = 1 << 20;
+        let text = snapshot.to_string();
+        assert!(text.contains("(1.0 MiB withheld)"), "{text}");
+        assert!(text.contains("screen: 1 of 2 at work, 4 queued, 3.0 MiB; it waits for memory"));
+        assert!(text.ends_with(
+            "stalled: stage \"align\" has been at item 3 for 1.5 s, holding 1.0 MiB; \
+             4 items wait for \"screen\" (it waits for memory)"
+        ));
+    }
+}
