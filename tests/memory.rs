@@ -1,0 +1,155 @@
+//! Real memory: pipelines that use several times their budget if nothing holds them
+//! back, in cgroups whose limit the kernel enforces by killing.
+//!
+//! `RUNS=20 cargo test --release --test memory` repeats every workload so often;
+//! `... --test memory -- --ignored --nocapture figures` prints a table instead.
+#![cfg(target_os = "linux")]
+
+#[path = "memory/cgroup.rs"]
+mod cgroup;
+#[path = "memory/child.rs"]
+mod child;
+mod common;
+#[path = "memory/figures.rs"]
+mod figures;
+#[path = "memory/neighbour.rs"]
+mod neighbour;
+#[path = "memory/peer.rs"]
+mod peer;
+#[path = "memory/workloads.rs"]
+mod workloads;
+
+use std::env;
+
+use cgroup::{Group, skipped};
+use child::{Ended, Order};
+use common::eventually;
+use plimsoll::MIB;
+
+/// The limit of every cgroup here.
+const LIMIT: u64 = 512 * MIB;
+
+/// The budgets that must hold below it: one close to it, and the default.
+const BUDGETS: [Option<&str>; 2] = [Some("448MiB"), None];
+
+/// How often each workload is run on each budget.
+fn runs() -> u64 {
+    let runs = env::var("RUNS").unwrap_or("1".to_owned());
+    runs.parse().expect("RUNS is a number")
+}
+
+/// Not a test of its own: what the processes do that the others start.
+#[test]
+fn child() {
+    child::obey();
+}
+
+/// A new cgroup, if this process may make one and others may go in.
+fn group() -> Option<Group> {
+    let made = Group::new(LIMIT).map_err(|error| error.to_string()).and_then(|group| {
+        let order = Order { group: Some(&group), ..Order::of("nothing") };
+        let ended = order.run();
+        if ended.status.success() { Ok(group) } else { Err(ended.text) }
+    });
+    made.map_err(|reason| skipped(&format!("no memory cgroup can be used: {reason}"))).ok()
+}
+
+/// Runs a workload on each budget in a cgroup of its own.
+fn survives(task: &str) {
+    for memory in BUDGETS {
+        for run in 0..runs() {
+            let Some(group) = group() else { return };
+            let ended = Order { group: Some(&group), memory, ..Order::of(task) }.run();
+            let told = format!("{task}, budget {memory:?}, run {run}: {}", ended.status);
+            assert_eq!((ended.killed(), group.kills()), (false, 0), "{told}");
+            assert!(ended.status.success(), "{told}\n{}", ended.text);
+            assert!(ended.number("anonymous") > Some(0), "{told}\n{}", ended.text);
+        }
+    }
+}
+
+#[test]
+fn an_expanding_stage_survives() {
+    survives("expanding");
+}
+
+#[test]
+fn a_heavy_tail_survives() {
+    survives("heavy tail");
+}
+
+#[test]
+fn an_explosion_survives() {
+    survives("explosion");
+}
+
+#[test]
+fn an_ordered_run_with_a_slow_first_item_survives() {
+    survives("slow first");
+}
+
+#[test]
+fn two_stages_with_models_survive() {
+    survives("two models");
+}
+
+#[test]
+fn blocks_of_all_sizes_survive() {
+    survives("mixed");
+}
+
+#[test]
+fn a_footprint_ten_times_too_small_survives() {
+    survives("understated");
+}
+
+#[test]
+fn a_footprint_ten_times_too_large_survives() {
+    survives("overstated");
+}
+
+/// Needs no cgroup: nothing but the pipeline itself holds it back.
+#[test]
+fn real_memory_stays_near_the_budget() {
+    for run in 0..runs() {
+        let ended = Order { memory: Some("256MiB"), ..Order::of("mixed") }.run();
+        assert!(ended.status.success(), "run {run}: {}\n{}", ended.status, ended.text);
+        let peak = ended.number("anonymous").expect("it was told") / MIB;
+        assert!(peak <= 256 * 5 / 4, "run {run}: {peak} MiB\n{}", ended.text);
+        assert!(peak >= 256 / 2, "run {run}: the work is too small to tell\n{}", ended.text);
+    }
+}
+
+/// Without this the tests above would pass where nothing is ever killed.
+#[test]
+fn the_same_by_hand_is_killed() {
+    let Some(group) = group() else { return };
+    let ended = Order { group: Some(&group), ..Order::of("peer") }.run();
+    assert!(ended.killed(), "{}\n{}", ended.status, ended.text);
+    assert_eq!(group.kills(), 1);
+}
+
+#[test]
+fn memory_that_another_process_takes_is_waited_for() {
+    for run in 0..runs() {
+        let Some(group) = group() else { return };
+        let order = Order { group: Some(&group), memory: Some("300MiB"), ..Order::of("neighbour") };
+        let mut pipeline = order.start();
+        assert!(eventually(|| group.usage() > 250 * MIB), "the pipeline fills its budget");
+        let hog = Order { group: Some(&group), ..Order::of("hog") }.run();
+        let lived = pipeline.lives();
+        pipeline.close_input();
+        let ended = pipeline.end();
+        let told = |which: &Ended| format!("run {run}: {}\n{}", which.status, which.text);
+        assert_eq!(group.kills(), 0, "{}{}", told(&ended), told(&hog));
+        assert!(hog.number("anonymous") >= Some(neighbour::HOG), "{}", told(&hog));
+        assert!(lived && ended.status.success(), "{}", told(&ended));
+    }
+}
+
+/// For a closing note, not for a verdict.
+#[test]
+#[ignore = "prints figures; takes minutes"]
+fn figures() {
+    figures::print(runs());
+}
