@@ -23,6 +23,10 @@ pub(crate) struct Memory {
     stride: u64,
     looked_turnover: u64,
     looked_at: Nanos,
+    /// Drift at the last look.
+    drift: u64,
+    /// It stood in the way of the oldest.
+    is_overfull: bool,
     peak_real: u64,
     peak_drift: u64,
     tight: Nanos,
@@ -72,6 +76,8 @@ impl Memory {
             stride: (plan.line / 64).clamp(STRIDES.0, STRIDES.1),
             looked_turnover: 0,
             looked_at: 0,
+            drift: 0,
+            is_overfull: false,
             peak_real: *real.as_ref().unwrap_or(&0),
             blind: real.err(),
             peak_drift: 0,
@@ -114,6 +120,9 @@ impl Memory {
         let oldest = scheduler.oldest_may_need();
         let look = Look { real, accounted, elsewhere, headroom, line, held, oldest };
         self.squeezed += if look.is_squeezed() { passed } else { 0 };
+        self.drift = look.drift();
+        self.is_overfull =
+            self.drift > self.tightening.tolerance() && look.is_overfull(self.budget);
         self.peak_real = self.peak_real.max(real);
         self.peak_drift = self.peak_drift.max(look.drift());
         let withheld = self.tightening.take(&look);
@@ -132,7 +141,8 @@ impl Memory {
     /// Whether the allocator is to be trimmed now. Whoever is told so does it, and
     /// tells by [`trimmed`](Self::trimmed).
     pub(crate) fn begins_trim<T>(&mut self, scheduler: &Scheduler<T>, now: Nanos) -> bool {
-        let due = self.blind.is_none() && scheduler.is_held_up() && self.trims.may_begin(now);
+        let wanted = self.blind.is_none() && (self.is_overfull || scheduler.is_held_up());
+        let due = wanted && self.trims.may_begin(now);
         if due {
             self.trims.begin();
         }
@@ -141,8 +151,7 @@ impl Memory {
 
     /// A trim was done, from `before` real bytes to `after`.
     pub(crate) fn trimmed(&mut self, now: Nanos, took: Nanos, (before, after): (u64, u64)) {
-        let drift = before.saturating_sub(self.tightening.tolerance()).min(self.peak_drift);
-        self.trims.done(now, took, before.saturating_sub(after), drift);
+        self.trims.done(now, took, before.saturating_sub(after), self.drift);
     }
 
     /// Whether the next call is to be measured.
