@@ -1,0 +1,196 @@
+//! Calls that do not come back are told while they last: in the snapshot, in the report,
+//! and, with the feature `tracing`, as warnings.
+
+mod common;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::{adds_up, eventually, within};
+use plimsoll::{Budget, Footprint, MIB, Monitor, Pipeline, Snapshot, Stage, WaitsFor};
+
+const SOON: Duration = Duration::from_millis(40);
+
+/// A pipeline whose second stage works on the third item until it is let go. Its calls
+/// need half of what all but the oldest may hold, so others wait for memory.
+fn stuck_at_three(gate: mpsc::Receiver<()>) -> Pipeline<'static, u64, u64> {
+    let gate = std::sync::Mutex::new(gate);
+    let footprint = Footprint::per_item(|_: &u64| 100);
+    let slow = Stage::memory("slow", footprint).workers(1).map(move |n: u64| {
+        if n == 3 {
+            let gate = gate.lock().expect("no panic");
+            gate.recv().expect("it is let go");
+        }
+        n
+    });
+    let stages = Pipeline::new(Stage::cpu("fast").map(|n: u64| n)).then(slow);
+    stages.ordered().window(8).build(&Budget::new(MIB, 2)).expect("it fits")
+}
+
+fn stalled(monitor: &Monitor) -> Option<Snapshot> {
+    monitor.snapshot().filter(|snapshot| {
+        let others = snapshot.stages().first();
+        !snapshot.stalls().is_empty() && others.is_some_and(|stage| stage.running() == 0)
+    })
+}
+
+#[test]
+fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
+    within(
+        || "a stall".to_owned(),
+        || {
+            let (release, gate) = mpsc::channel();
+            let (pipeline, monitor) = (stuck_at_three(gate), Monitor::new());
+            let report = std::thread::scope(|scope| {
+                let run = scope.spawn(|| {
+                    pipeline.job().monitor(&monitor).stall_after(SOON).run(0..100, drop)
+                });
+                assert!(eventually(|| stalled(&monitor).is_some()), "{:?}", monitor.snapshot());
+                let snapshot = stalled(&monitor).expect("it is stalled for good");
+                let stall = &snapshot.stalls()[0];
+                assert_eq!((stall.stage(), stall.item().source_index()), ("stage \"slow\"", 3));
+                assert!(stall.lasted() >= SOON && stall.holds() >= 100, "{stall}");
+                let text = stall.to_string();
+                assert!(text.starts_with("stage \"slow\" has been at item 3 for 0."), "{text}");
+                let slow = &snapshot.stages()[1];
+                assert_eq!((slow.name(), slow.running(), slow.workers()), ("slow", 1, 1));
+                assert_eq!(slow.waits_for(), WaitsFor::Nothing);
+                assert!(snapshot.aboard() <= 8 && snapshot.held() <= snapshot.line());
+                release.send(()).expect("the call waits");
+                run.join().expect("the run does not panic").expect("nothing fails")
+            });
+            adds_up(&report);
+            assert_eq!(report.stalls().len(), 1, "{report}");
+            assert_eq!(report.stalls()[0].item().source_index(), 3);
+            assert!(report.to_string().contains("stalled  stage \"slow\" has been at item 3"));
+            let last = monitor.snapshot().expect("the end is kept");
+            assert_eq!((last.read(), last.aboard(), last.stalls().len()), (100, 0, 0));
+        },
+    );
+}
+
+#[test]
+fn a_source_and_a_sink_that_block_are_told_by_their_names() {
+    within(
+        || "a source and a sink that block".to_owned(),
+        || {
+            let double = || Pipeline::new(Stage::cpu("double").map(|n: u64| 2 * n));
+            let pipeline = double().build(&Budget::new(MIB, 2)).expect("it fits");
+            let pause = || std::thread::sleep(5 * SOON);
+            let source = (0..3).inspect(|n| if *n == 2 { pause() });
+            let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
+            assert_eq!(report.stalls()[0].stage(), "the source", "{report}");
+            // Told by the first of what is read in one go.
+            assert!((1..=2).contains(&report.stalls()[0].item().source_index()), "{report}");
+            let sink = |n| if n == 2 { pause() };
+            let report = pipeline.job().stall_after(SOON).run(0..3, sink).expect("it ends");
+            assert_eq!(report.stalls()[0].stage(), "the sink", "{report}");
+            let quick = pipeline.job().stall_after(SOON).run(0..3, drop).expect("it ends");
+            assert!(quick.stalls().is_empty());
+        },
+    );
+}
+
+#[test]
+fn a_stream_is_shown_too_and_its_consumer_is_its_sink() {
+    within(
+        || "a monitored stream".to_owned(),
+        || {
+            let pipeline = Pipeline::new(Stage::cpu("double").map(|n: u64| 2 * n))
+                .ordered()
+                .build(&Budget::new(MIB, 2))
+                .expect("it fits");
+            let monitor = Monitor::new();
+            let job = pipeline.job().monitor(&monitor).stall_after(SOON);
+            let mut stream = job.stream(0..50).expect("threads start");
+            assert!(stream.next().is_some());
+            // The consumer has the first parcel and does not come back for more.
+            let seen = || monitor.snapshot().is_some_and(|seen| !seen.stalls().is_empty());
+            assert!(eventually(seen));
+            let snapshot = monitor.snapshot().expect("it was just there");
+            assert_eq!(snapshot.stalls()[0].stage(), "the sink");
+            assert_eq!(stream.by_ref().count(), 49);
+            let report = stream.report().expect("it has ended");
+            assert_eq!(report.delivered(), 50);
+            assert_eq!(monitor.snapshot().map(|last| last.aboard()), Some(0));
+        },
+    );
+}
+
+/// Warnings reach whoever listens.
+#[cfg(feature = "tracing")]
+mod told {
+    use std::fmt::{Debug, Write};
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Keeps what is told.
+    #[derive(Clone, Default)]
+    struct Ear(Arc<Mutex<Vec<(Level, String)>>>);
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, "{field}={value:?} ").expect("a string takes all");
+        }
+    }
+
+    impl Subscriber for Ear {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "plimsoll"
+        }
+
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            self.0.lock().expect("no panic").push((*event.metadata().level(), line.0));
+        }
+
+        fn enter(&self, _span: &Id) {}
+
+        fn exit(&self, _span: &Id) {}
+    }
+
+    #[test]
+    fn a_stall_is_a_warning_and_again_when_its_time_has_doubled() {
+        within(
+            || "a warning".to_owned(),
+            || {
+                let ear = Ear::default();
+                // Told by a thread of the run, so the whole process must listen.
+                tracing::subscriber::set_global_default(ear.clone()).expect("the only one");
+                let (release, gate) = mpsc::channel();
+                let pipeline = stuck_at_three(gate);
+                let warnings = || {
+                    let told = ear.0.lock().expect("no panic");
+                    let of_ours = |line: &&(Level, String)| line.1.contains("item=3 ");
+                    told.iter().filter(of_ours).cloned().collect::<Vec<_>>()
+                };
+                std::thread::scope(|scope| {
+                    let job = pipeline.job().stall_after(SOON);
+                    let run = scope.spawn(|| job.run(0..100, drop));
+                    assert!(eventually(|| warnings().len() >= 2));
+                    release.send(()).expect("the call waits");
+                    run.join().expect("the run does not panic").expect("nothing fails");
+                });
+                let (level, text) = warnings().swap_remove(0);
+                assert_eq!(level, Level::WARN);
+                assert!(text.contains("stage=stage \"slow\"") && text.contains("holds="), "{text}");
+            },
+        );
+    }
+}
