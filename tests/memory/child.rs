@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use plimsoll::{Budget, Report};
+use plimsoll::Budget;
 
 use crate::cgroup::Group;
 use crate::common::adds_up;
@@ -151,19 +151,13 @@ pub(crate) fn obey() {
         }
         task => Some(workloads::named(task)(&budget())),
     });
-    let (mut budget, mut line, mut reserved, mut micros) = (0, 0, 0, 0);
-    if let Some(report) = &report {
-        adds_up(report);
-        budget = self::budget().memory();
-        (line, reserved) = (report.line(), report.peak_reserved());
-        micros = report.elapsed().as_micros();
+    let mut told = format!("told: anonymous={peak} highwater={}", high_water());
+    if let Some(report) = report {
+        adds_up(&report);
+        let (bytes, time) = (budget().memory(), report.elapsed().as_micros());
+        told = format!("{told} budget={bytes} micros={time}\n{report}");
     }
-    println!(
-        "\ntold: anonymous={peak} highwater={} budget={budget} line={line} reserved={reserved} \
-         micros={micros} .",
-        high_water()
-    );
-    println!("{}", report.map_or(String::new(), |report: Report| report.to_string()));
+    println!("\n{told}");
 }
 
 fn budget() -> Budget {

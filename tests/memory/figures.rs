@@ -29,10 +29,11 @@ impl Row {
             self.failures += 1;
             println!("{}", ended.text);
         } else {
-            let number = |name| ended.number(name).expect("it was told");
-            self.anonymous.push(number("anonymous") / MIB);
-            self.millis.push(number("micros") / 1_000);
-            self.budget = number("budget") / MIB;
+            // The peer has neither budget nor report.
+            let number = |name| ended.number(name);
+            self.anonymous.extend(number("anonymous").map(|bytes| bytes / MIB));
+            self.millis.extend(number("micros").map(|micros| micros / 1_000));
+            self.budget = number("budget").unwrap_or(0) / MIB;
         }
     }
 }
@@ -50,23 +51,28 @@ fn spread_of(values: &[u64]) -> String {
 fn print_row(name: &str, budget: &str, row: &Row) {
     let (anonymous, cgroup) = (spread_of(&row.anonymous), spread_of(&row.cgroup));
     let millis = spread_of(&row.millis);
+    // Two digits after the point.
+    let share = match (row.anonymous.iter().max(), row.budget) {
+        (Some(most), 1..) => format!("{}.{:02}", most / row.budget, most * 100 / row.budget % 100),
+        _ => "-".to_owned(),
+    };
     println!(
-        "| {name} | {budget} | {} | {} | {} | {anonymous} | {cgroup} | {millis} |",
+        "| {name} | {budget} | {} | {} | {} | {anonymous} | {share} | {cgroup} | {millis} |",
         row.runs, row.kills, row.failures
     );
 }
 
 pub(crate) fn print(runs: u64) {
     println!(
-        "\n| workload | budget | runs | killed | failed | anonymous, MiB | cgroup, MiB | ms |"
+        "\n| workload | budget | runs | killed | failed | anonymous, MiB | most / budget \
+         | cgroup, MiB | ms |\n|---|---|---|---|---|---|---|---|---|"
     );
-    println!("|---|---|---|---|---|---|---|---|");
     for (task, _) in ALL {
         for memory in BUDGETS {
             print_in_cgroup(task, memory, runs);
         }
     }
-    print_in_cgroup("peer", None, runs);
+    print_in_cgroup("peer", None, runs); // its 448 MiB are its own
     let mut row = Row::default();
     for _ in 0..runs {
         row.add(&Order { memory: Some("256MiB"), ..Order::of("mixed") }.run(), None);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use plimsoll::{Budget, Footprint, KIB, MIB, Pipeline, Report, Stage};
 
-use crate::workloads::{Block, read, spread};
+use crate::workloads::{Block, linger, read, spread};
 
 /// What the hog takes.
 pub(crate) const HOG: u64 = 350 * MIB;
@@ -36,7 +36,7 @@ pub(crate) fn run(budget: &Budget) -> Report {
     let expand = Stage::memory("expand", Footprint::per_item(|item: &u64| size(*item) + KIB))
         .map(|item: u64| Block::new(item, size(item)))
         .weigh(|block| block.size() + KIB);
-    let pipeline = Pipeline::new(expand).then(read()).largest_item(20 * MIB).build(budget);
+    let pipeline = Pipeline::new(expand).then(read(linger)).largest_item(20 * MIB).build(budget);
     let pipeline = pipeline.expect("it can be planned");
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -74,9 +74,10 @@ fn expected(item: u64, size: u64) -> u64 {
     size.div_ceil(PAGE) * u64::from(mark(item))
 }
 
-/// Work that takes a while and no core: a quarter of a millisecond for each MiB.
+/// Work that takes a while and no core, so that blocks pile up before it: a
+/// millisecond for each MiB.
 pub(crate) fn linger(size: u64) {
-    thread::sleep(Duration::from_micros(size * 250 / MIB));
+    thread::sleep(Duration::from_micros(size * 1_000 / MIB));
 }
 
 /// Sizes from `least` to below `least << doublings`, as many between one power of two
@@ -101,6 +102,8 @@ struct Expansion {
 #[derive(PartialEq)]
 enum End {
     /// To a slower second stage.
+    SlowStage,
+    /// To a second stage that takes no longer than the first.
     Stage,
     /// To the sink, in order; the first item takes long.
     SlowFirst,
@@ -109,18 +112,18 @@ enum End {
 }
 
 const EXPANDING: Expansion = Expansion {
-    items: 120,
+    items: 80,
     size: |item| spread(item, 8 * MIB, 3),
     declared: |size| size,
     largest: 66 * MIB,
     window: 16_384,
-    end: End::Stage,
+    end: End::SlowStage,
 };
 
 const HEAVY_TAIL: Expansion = Expansion {
-    items: 250,
-    size: |item| match item % 25 {
-        12 => 100 * MIB + mix(3, item) % (16 * MIB),
+    items: 150,
+    size: |item| match item % 15 {
+        7 => 100 * MIB + mix(3, item) % (16 * MIB),
         _ => spread(item, MIB, 2),
     },
     largest: 120 * MIB,
@@ -137,7 +140,7 @@ const SLOW_FIRST: Expansion = Expansion {
 
 /// A mix of blocks of all sizes.
 const MIXED: Expansion = Expansion {
-    items: 400,
+    items: 300,
     size: |item| spread(item, PAGE, 14),
     end: End::FreedElsewhere,
     ..EXPANDING
@@ -155,10 +158,11 @@ const OVERSTATED: Expansion = Expansion {
 /// Holds less than half of the smaller budget, whatever the schedule: its time tells
 /// what being measured costs.
 const FITS: Expansion = Expansion {
-    items: 600,
+    items: 4_000,
     size: |item| spread(item, 256 * KIB, 4),
     largest: 5 * MIB,
     window: 40,
+    end: End::Stage,
     ..EXPANDING
 };
 
@@ -178,8 +182,9 @@ impl Expansion {
         let pipeline = Pipeline::new(expand).largest_item(largest).window(window);
         let mut sum = 0;
         let report = match end {
-            End::Stage => {
-                let pipeline = pipeline.then(read()).build(budget).expect("it can be planned");
+            End::Stage | End::SlowStage => {
+                let read = if *end == End::Stage { read(|_| ()) } else { read(linger) };
+                let pipeline = pipeline.then(read).build(budget).expect("it can be planned");
                 pipeline.run(0..items, |part| sum += part)
             }
             End::SlowFirst => {
@@ -198,7 +203,7 @@ impl Expansion {
                 let thread = thread::spawn(free);
                 let report = pipeline.run(0..items, |block| {
                     sum += block.sum();
-                    linger(block.size());
+                    linger(block.size() / 3);
                     block.free_on(&other);
                 });
                 drop(other);
@@ -213,10 +218,12 @@ impl Expansion {
     }
 }
 
-/// A slow reader of blocks.
-pub(crate) fn read() -> Stage<'static, Block, u64> {
-    Stage::memory("read", Footprint::none()).workers(2).map(|block: Block| {
-        linger(block.size());
+/// Readers of blocks that take as long as `pause` tells. They get ready as a model is
+/// loaded: in the meantime blocks pile up.
+pub(crate) fn read(pause: fn(u64)) -> Stage<'static, Block, u64> {
+    let read = Stage::memory("read", Footprint::none()).workers(2);
+    read.with_state(move || pause(300 * MIB)).map(move |(), block: Block| {
+        pause(block.size());
         block.sum()
     })
 }
@@ -224,9 +231,14 @@ pub(crate) fn read() -> Stage<'static, Block, u64> {
 /// One item makes hundreds.
 fn explosion(budget: &Budget) -> Report {
     const PARENTS: u64 = 3;
-    const CHILDREN: u64 = 120;
+    const CHILDREN: u64 = 80;
     fn size(child: u64) -> u64 {
-        spread(child, MIB, 4)
+        // One in four is small.
+        if child.is_multiple_of(4) {
+            spread(child, MIB, 3)
+        } else {
+            8 * MIB + mix(3, child) % (8 * MIB)
+        }
     }
     let one = Footprint::per_item(|_| 16 * MIB);
     let explode = Stage::memory("explode", one)
@@ -235,7 +247,7 @@ fn explosion(budget: &Budget) -> Report {
             children.map(|child| Block::new(child, size(child)))
         })
         .weigh(|block| block.size() + KIB);
-    let pipeline = Pipeline::new(explode).then(read()).largest_item(64 * MIB).build(budget);
+    let pipeline = Pipeline::new(explode).then(read(linger)).largest_item(64 * MIB).build(budget);
     let pipeline = pipeline.expect("it can be planned");
     let mut sum = 0;
     let report = pipeline.run(0..PARENTS, |part| sum += part).expect("every item explodes");
