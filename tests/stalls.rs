@@ -42,9 +42,8 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
             let (release, gate) = mpsc::channel();
             let (pipeline, monitor) = (stuck_at_three(gate), Monitor::new());
             let report = std::thread::scope(|scope| {
-                let run = scope.spawn(|| {
-                    pipeline.job().monitor(&monitor).stall_after(SOON).run(0..100, drop)
-                });
+                let run = scope
+                    .spawn(|| pipeline.job().monitor(&monitor).stall_after(SOON).run(0..100, drop));
                 assert!(eventually(|| stalled(&monitor).is_some()), "{:?}", monitor.snapshot());
                 let snapshot = stalled(&monitor).expect("it is stalled for good");
                 let stall = &snapshot.stalls()[0];
@@ -77,12 +76,20 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
             let double = || Pipeline::new(Stage::cpu("double").map(|n: u64| 2 * n));
             let pipeline = double().build(&Budget::new(MIB, 2)).expect("it fits");
             let pause = || std::thread::sleep(5 * SOON);
-            let source = (0..3).inspect(|n| if *n == 2 { pause() });
+            let source = (0..3).inspect(|n| {
+                if *n == 2 {
+                    pause()
+                }
+            });
             let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
             assert_eq!(report.stalls()[0].stage(), "the source", "{report}");
             // Told by the first of what is read in one go.
             assert!((1..=2).contains(&report.stalls()[0].item().source_index()), "{report}");
-            let sink = |n| if n == 2 { pause() };
+            let sink = |n| {
+                if n == 2 {
+                    pause()
+                }
+            };
             let report = pipeline.job().stall_after(SOON).run(0..3, sink).expect("it ends");
             assert_eq!(report.stalls()[0].stage(), "the sink", "{report}");
             let quick = pipeline.run(0..3, drop).expect("it ends");

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{TOP, Tree, V2, at};
+use crate::budget::Headroom;
 use crate::units::{GIB, MIB};
 
 const V1: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
@@ -201,4 +202,30 @@ fn headroom_is_what_the_tightest_limit_has_left() {
         )
         .file("proc/meminfo", "AnonPages: 1 kB\n");
     assert_eq!(v1.budget(&[]).unwrap().limit.unwrap().headroom, Some(893));
+}
+
+#[test]
+fn headroom_is_read_again_and_keeps_a_margin_of_every_limit() {
+    let mebibytes = |anon: u64| format!("anon {}\nfile 999999999\n", anon * MIB);
+    let tree = Tree::new("0::/a\n", V2)
+        .file(&at("a", "memory.max"), &format!("{}\n", 100 * MIB))
+        .file(&at("a", "memory.stat"), &mebibytes(40))
+        .file("proc/meminfo", "MemTotal: 1048576 kB\nAnonPages: 10 kB\n");
+    let headroom = Headroom::below(&tree.root).unwrap();
+    assert_eq!(headroom.read(), Some(55 * MIB), "a twentieth of 100 MiB is kept");
+    let tree = tree.file(&at("a", "memory.stat"), &mebibytes(94));
+    assert_eq!(headroom.read(), Some(MIB));
+    let tree = tree.file(&at("a", "memory.stat"), &mebibytes(97));
+    assert_eq!(headroom.read(), Some(0));
+    // Where the cgroup does not tell, the machine still does: 1 GiB, less all but 64 MiB
+    // of it and a twentieth.
+    let used = format!("MemTotal: 1048576 kB\nAnonPages: {} kB\n", (1024 - 64) * 1024);
+    let tree = tree.file(&at("a", "memory.stat"), "file 1\n").file("proc/meminfo", &used);
+    let margin = GIB / 20;
+    assert_eq!(headroom.read(), Some(64 * MIB - margin));
+    drop(tree);
+    assert_eq!(headroom.read(), None, "nothing is told any more");
+    let large =
+        Tree::new("", "").file("proc/meminfo", "MemTotal: 1073741824 kB\nAnonPages: 0 kB\n");
+    assert_eq!(Headroom::below(&large.root).unwrap().read(), Some(1023 * GIB), "1 GiB at most");
 }

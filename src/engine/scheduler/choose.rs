@@ -125,7 +125,7 @@ impl<T> Scheduler<T> {
             && self.segments[0].queue.len() < self.segments[0].bound
     }
 
-    fn pull(&mut self) -> Option<Choice<T>> {
+    pub(super) fn pull(&mut self) -> Option<Choice<T>> {
         let room = self.window - self.aboard;
         let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
         let id = ItemId::new(self.source.read);

@@ -7,6 +7,7 @@
 //! holds, and at every end that each item met its fate and no byte is lost.
 
 mod naive;
+mod workers;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
