@@ -31,6 +31,15 @@ impl Need {
     pub(crate) fn wanted(self) -> u64 {
         self.declared.max(self.learned)
     }
+
+    /// The same need of calls that take `heft` times what was wanted: learned, not
+    /// declared.
+    pub(crate) fn times(self, heft: f64) -> Self {
+        if heft <= 1.0 {
+            return self;
+        }
+        Self { learned: (self.wanted() as f64 * heft) as u64, ..self }
+    }
 }
 
 /// Entries by age.
@@ -94,6 +103,14 @@ impl<T> AgeQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heft_is_learned_and_changes_nothing_that_is_declared() {
+        let need = Need { declared: 10, learned: 7 };
+        assert_eq!(need.times(1.0), need);
+        assert_eq!(need.times(2.5), Need { declared: 10, learned: 25 });
+        assert_eq!(need.times(f64::MAX).wanted(), u64::MAX);
+    }
 
     #[test]
     fn the_oldest_is_served_first_and_items_are_counted() {

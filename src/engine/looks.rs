@@ -93,6 +93,20 @@ impl<'r> Run<'r> {
         self.gauge.as_ref()?.read().ok()
     }
 
+    /// Compares what a measured call touched with what was declared for it.
+    pub(super) fn weigh(
+        &self,
+        board: &mut Board<'r>,
+        segment: Option<usize>,
+        touched: Option<u64>,
+        declared: u64,
+    ) {
+        let Some(touched) = touched else { return };
+        let kept = segment.map_or(0, |segment| board.scheduler.kept_by_worker(segment));
+        let heft = board.memory.probed(segment, touched, declared, kept);
+        board.scheduler.note_heft(segment, heft);
+    }
+
     /// Begins to measure a call, if one is to be measured.
     pub(super) fn begin_probe(&self) -> Option<Probe> {
         Some(Probe { real: self.real_now()?, pages: pages_touched()? })

@@ -163,17 +163,21 @@ impl Memory {
         due
     }
 
-    /// A call of `segment` (`None`: the source) touched so many fresh bytes, so many
-    /// being declared.
-    pub(crate) fn probed(&mut self, segment: Option<usize>, bytes: u64, declared: u64) {
+    /// A call of `segment` (`None`: the source) touched so many fresh bytes; so many were
+    /// declared for it, and so many for what its worker keeps, which it may have been the
+    /// one to build. How many times more than declared it took.
+    pub(crate) fn probed(
+        &mut self,
+        segment: Option<usize>,
+        bytes: u64,
+        declared: u64,
+        kept: u64,
+    ) -> f64 {
         let place = segment.unwrap_or(self.heaviest.len() - 1);
-        let touched = &mut self.heaviest[place];
-        touched.calls += 1;
-        touched.most = touched.most.max(bytes);
-        touched.most_declared = touched.most_declared.max(declared);
-        let excess = |bytes: u64, declared: u64| bytes.saturating_sub(declared);
-        if excess(bytes, declared) >= excess(touched.bytes, touched.declared) {
-            (touched.bytes, touched.declared) = (bytes, declared);
+        self.heaviest[place].add(bytes, declared.saturating_add(kept));
+        match is_heavy(bytes, declared.saturating_add(kept)) {
+            true => (bytes - kept) as f64 / declared.max(1) as f64,
+            false => 1.0,
         }
     }
 
@@ -210,14 +214,27 @@ impl Memory {
 /// allocator's own, and of stacks.
 const NEGLIGIBLE: u64 = 1 << 20;
 
+fn is_heavy(touched: u64, declared: u64) -> bool {
+    touched > declared.saturating_mul(2).saturating_add(NEGLIGIBLE)
+}
+
 impl Touched {
+    fn add(&mut self, bytes: u64, declared: u64) {
+        self.calls += 1;
+        self.most = self.most.max(bytes);
+        self.most_declared = self.most_declared.max(declared);
+        let excess = |bytes: u64, declared: u64| bytes.saturating_sub(declared);
+        if excess(bytes, declared) >= excess(self.bytes, self.declared) {
+            (self.bytes, self.declared) = (bytes, declared);
+        }
+    }
+
     fn is_heavy(&self) -> bool {
-        self.bytes > self.declared.saturating_mul(2).saturating_add(NEGLIGIBLE)
+        is_heavy(self.bytes, self.declared)
     }
 
     /// Only told of stages with a few measured calls.
     fn is_light(&self) -> bool {
-        self.calls > 2
-            && self.most_declared > self.most.saturating_mul(2).saturating_add(NEGLIGIBLE)
+        self.calls > 2 && is_heavy(self.most_declared, self.most)
     }
 }

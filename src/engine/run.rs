@@ -139,35 +139,25 @@ impl<'r> Run<'r> {
     ) {
         self.wake_for_more(board);
         let is_measured = board.memory.begins_probe(self.now());
-        let probed = |probe| self.end_probe(&probe);
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
-                let granted = if is_measured {
-                    board.scheduler.granted_to_call(segment, &id, &rest)
-                } else {
-                    0
-                };
+                let wanted = board.scheduler.wanted_by_call(&id, &rest);
                 let (took, touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let begun = self.now();
                     task.run(id, rest, &self.cx, settlement);
-                    (self.now() - begun, probe.and_then(probed))
+                    (self.now() - begun, probe.and_then(|probe| self.end_probe(&probe)))
                 });
-                if let Some(touched) = touched {
-                    let declared = granted.max(settlement.weight());
-                    board.memory.probed(Some(segment), touched, declared);
-                }
+                self.weigh(board, Some(segment), touched, wanted.max(settlement.weight()));
                 board.scheduler.settle(segment, took, self.now(), settlement, dropped);
             }
             Choice::Pull { id, most } => {
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
-                    (pulled, probe.and_then(probed))
+                    (pulled, probe.and_then(|probe| self.end_probe(&probe)))
                 });
-                if let Some(touched) = touched {
-                    board.memory.probed(None, touched, settlement.weight());
-                }
+                self.weigh(board, None, touched, settlement.weight());
                 board.scheduler.settle_pull(read, ended, self.now(), settlement, dropped);
             }
             Choice::Idle | Choice::Over => {}

@@ -133,7 +133,7 @@ impl fmt::Display for MemoryReport {
                 "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
             )?;
         }
-        if !self.tight.is_zero() {
+        if self.tight >= Duration::from_millis(1) {
             let (tight, short) = (self.tight.as_secs_f64(), self.squeezed.as_secs_f64());
             writeln!(
                 f,

@@ -92,12 +92,14 @@ impl<T> Scheduler<T> {
     /// Books what the step of `id` needs and takes it off its queue.
     fn admit(&mut self, index: usize, id: &ItemId) -> Result<(ItemId, T, u64), Refusal> {
         let queued = self.segments[index].queue.get(id).expect("who is asked for is queued");
-        let need = queued.need;
+        let need = queued.need.times(self.segments[index].heft);
+        let wanted = queued.need.wanted();
         let oldest = self.frontier.oldest() == Some(id);
         let step = book_step(&mut self.ledger, need, oldest)?;
         let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
         self.largest_step = self.largest_step.max(live.cargo.bytes() + step.bytes());
         live.step = Some(step);
+        live.wanted = wanted;
         live.queued = false;
         live.since = self.clock;
         let entry = self.segments[index].queue.take(id).expect("it was looked at just now");
@@ -129,13 +131,15 @@ impl<T> Scheduler<T> {
         let room = self.window - self.aboard;
         let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
         let id = ItemId::new(self.source.read);
-        let guess = Need { declared: 0, learned: self.source.item_weight.saturating_mul(most) };
+        let wanted = self.source.item_weight.saturating_mul(most);
+        let guess = Need { declared: 0, learned: wanted }.times(self.source.heft);
         let oldest = self.frontier.is_empty();
         let step = book_step(&mut self.ledger, guess, oldest);
         self.source.hungry = step.is_err();
         let (step, since) = (step.ok()?, self.clock);
         let cargo = self.ledger.charge(0, Account::Common);
-        let live = Live { cargo, step: Some(step), items: 0, segment: 0, queued: false, since };
+        let step = Some(step);
+        let live = Live { cargo, step, wanted, items: 0, segment: 0, queued: false, since };
         self.frontier.enter(id.clone(), live);
         self.source.pulling = true;
         self.source.last_pull = most;

@@ -2,7 +2,7 @@
 
 use super::{Nanos, Scheduler};
 use crate::item::ItemId;
-use crate::ledger::{Permit, Refusal};
+use crate::ledger::Refusal;
 use crate::report::WaitsFor;
 
 /// A segment at one moment.
@@ -74,17 +74,15 @@ impl<T> Scheduler<T> {
         self.aboard
     }
 
-    /// Bytes that a call of `segment` that takes `first` and `rest` was granted, and
-    /// those that its worker keeps: it may be the call that builds it.
-    pub(crate) fn granted_to_call(
-        &self,
-        segment: usize,
-        first: &ItemId,
-        rest: &[(ItemId, T)],
-    ) -> u64 {
-        let step = |id: &ItemId| self.frontier.get(id)?.step.as_ref().map(Permit::bytes);
+    /// Bytes that were wanted for a call that takes `first` and `rest`.
+    pub(crate) fn wanted_by_call(&self, first: &ItemId, rest: &[(ItemId, T)]) -> u64 {
+        let wanted = |id: &ItemId| self.frontier.get(id).map(|live| live.wanted);
         let ids = std::iter::once(first).chain(rest.iter().map(|(id, _)| id));
-        let granted = ids.filter_map(step).fold(0, u64::saturating_add);
-        granted.saturating_add(self.segments[segment].per_worker)
+        ids.filter_map(wanted).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes that a worker of `segment` keeps from its first call on.
+    pub(crate) fn kept_by_worker(&self, segment: usize) -> u64 {
+        self.segments[segment].per_worker
     }
 }

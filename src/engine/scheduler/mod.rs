@@ -115,6 +115,8 @@ struct Live {
     cargo: Permit,
     /// For the step it is in.
     step: Option<Permit>,
+    /// What was wanted for that step, before it was known how much calls really take.
+    wanted: u64,
     items: u64,
     segment: usize,
     queued: bool,
@@ -151,6 +153,8 @@ struct Segment<T> {
     built: usize,
     /// A call came back, so what a worker keeps shows in real memory.
     is_known: bool,
+    /// How many times more than wanted its calls were seen to take; one at the least.
+    heft: f64,
     /// Why the head of the queue was refused memory, if it was.
     hungry: Option<Refusal>,
     /// When the waiting partial batch was begun.
@@ -172,6 +176,8 @@ struct Source {
     last_pull: u64,
     /// Learned bytes an item.
     item_weight: u64,
+    /// As a segment's.
+    heft: f64,
 }
 
 /// The state of a run.
@@ -226,6 +232,7 @@ impl<T> Scheduler<T> {
             per_worker: segment.per_worker,
             built: 0,
             is_known: false,
+            heft: 1.0,
             hungry: None,
             partial_since: None,
             waited: Waits::default(),
@@ -242,6 +249,7 @@ impl<T> Scheduler<T> {
                 read: 0,
                 last_pull: 0,
                 item_weight: 0,
+                heft: 1.0,
             },
             cores: plan.cores,
             computing: 0,
@@ -273,6 +281,17 @@ impl<T> Scheduler<T> {
             self.ask_again();
         }
         eased
+    }
+
+    /// A call of `segment` (`None`: of the source) took `heft` times what was wanted for
+    /// it. Others but the oldest ask for as many times more from now on; a light call
+    /// has an eighth of that forgotten.
+    pub(crate) fn note_heft(&mut self, segment: Option<usize>, heft: f64) {
+        let kept = match segment {
+            Some(index) => &mut self.segments[index].heft,
+            None => &mut self.source.heft,
+        };
+        *kept = heft.max(*kept - *kept / 8.0).max(1.0);
     }
 
     /// Bytes that this run stands for: what stages keep so far, and what is aboard.
