@@ -11,7 +11,7 @@ use crate::sync::MutexGuard;
 /// A measured call under way.
 pub(super) struct Probe {
     pages: u64,
-    real: u64,
+    files: u64,
 }
 
 impl<'r> Run<'r> {
@@ -109,14 +109,16 @@ impl<'r> Run<'r> {
 
     /// Begins to measure a call, if one is to be measured.
     pub(super) fn begin_probe(&self) -> Option<Probe> {
-        Some(Probe { real: self.real_now()?, pages: pages_touched()? })
+        Some(Probe { files: self.gauge.as_ref()?.read_files().ok()?, pages: pages_touched()? })
     }
 
-    /// Bytes of fresh memory that the calling thread has touched since. Pages of mapped
-    /// files are counted among the touched, so it is no more than real memory grew by.
+    /// Bytes of fresh memory that the calling thread has touched since, at the least.
+    /// Touched pages of mapped files are counted in, so what the process got more of
+    /// them, whoever touched it, is taken off.
     pub(super) fn end_probe(&self, probe: &Probe) -> Option<u64> {
+        let gauge = self.gauge.as_ref()?;
         let pages = pages_touched()?.saturating_sub(probe.pages);
-        let grown = self.real_now()?.saturating_sub(probe.real);
-        Some(grown.min(pages.saturating_mul(self.gauge.as_ref()?.page())))
+        let files = gauge.read_files().ok()?.saturating_sub(probe.files);
+        Some(pages.saturating_mul(gauge.page()).saturating_sub(files))
     }
 }

@@ -22,6 +22,10 @@ impl Gauge {
         Ok(if rng.gen_bool(0.3) { rng.gen_range(0..64 << 20) } else { 0 })
     }
 
+    pub(crate) fn read_files(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
     pub(crate) fn survey(&self) -> io::Result<()> {
         Ok(())
     }

@@ -33,12 +33,21 @@ impl Gauge {
     /// Bytes of anonymous memory now and of shared memory at the last survey. A
     /// microsecond.
     pub(crate) fn read(&self) -> io::Result<u64> {
-        let mut buffer = [0; 128];
-        let length = self.statm.read_at(&mut buffer, 0)?;
-        let pages = anonymous_pages(&buffer[..length])?;
+        let (pages, _) = self.pages()?;
         // Relaxed: a figure of its own, a moment old anyway.
         let shmem = self.shmem.load(Ordering::Relaxed);
         Ok(pages.saturating_mul(self.page).saturating_add(shmem))
+    }
+
+    /// Bytes of mapped files, shared memory included.
+    pub(crate) fn read_files(&self) -> io::Result<u64> {
+        Ok(self.pages()?.1.saturating_mul(self.page))
+    }
+
+    fn pages(&self) -> io::Result<(u64, u64)> {
+        let mut buffer = [0; 128];
+        let length = self.statm.read_at(&mut buffer, 0)?;
+        resident_pages(&buffer[..length])
     }
 
     /// Looks at shared memory anew. Five microseconds.
@@ -53,14 +62,15 @@ impl Gauge {
     }
 }
 
-/// Resident pages that belong to no file, of a line `size resident shared …`.
-fn anonymous_pages(statm: &[u8]) -> io::Result<u64> {
+/// Resident pages that belong to no file, and those that do, of a line
+/// `size resident shared …`.
+fn resident_pages(statm: &[u8]) -> io::Result<(u64, u64)> {
     let mut numbers = statm.split(|byte| *byte == b' ').skip(1).map(|digits| {
         let digits = str::from_utf8(digits).ok()?;
         digits.parse::<u64>().ok()
     });
     match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(resident), Some(shared)) => Ok(resident.saturating_sub(shared)),
+        (Some(resident), Some(shared)) => Ok((resident.saturating_sub(shared), shared)),
         _ => Err(invalid("/proc/self/statm")),
     }
 }
@@ -114,10 +124,10 @@ mod tests {
 
     #[test]
     fn statm_that_is_not_understood_is_an_error() {
-        assert_eq!(anonymous_pages(b"100 30 10 1 0 5 0\n").unwrap(), 20);
-        assert_eq!(anonymous_pages(b"100 10 30 1 0 5 0\n").unwrap(), 0);
+        assert_eq!(resident_pages(b"100 30 10 1 0 5 0\n").unwrap(), (20, 10));
+        assert_eq!(resident_pages(b"100 10 30 1 0 5 0\n").unwrap(), (0, 30));
         for odd in [&b""[..], b"1", b"1 2", b"1 x 3", b"1 2 y"] {
-            assert!(anonymous_pages(odd).is_err(), "{odd:?}");
+            assert!(resident_pages(odd).is_err(), "{odd:?}");
         }
     }
 }
