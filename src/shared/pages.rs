@@ -223,8 +223,9 @@ pub(crate) fn trim_allocator() -> bool {
 /// takes. It is a setting of the process, not of a run, so the crate never makes it by
 /// itself.
 ///
-/// Does nothing, and says so by `false`, for `bytes` above 32 MiB (the allocator's own
-/// limit) and where the system's allocator is not glibc's. An allocator of your own
+/// Does nothing, and says so by `false`, for `bytes` below 64 KiB (a map for each small
+/// block would exhaust the process's) or above 32 MiB (what the allocator does anyway),
+/// and where the system's allocator is not glibc's. An allocator of your own
 /// (`#[global_allocator]`) does not heed it.
 ///
 /// ```
@@ -235,9 +236,11 @@ pub(crate) fn trim_allocator() -> bool {
 pub fn release_large_blocks(bytes: u64) -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        let Ok(bytes) = libc::c_int::try_from(bytes) else { return false };
+        const SENSIBLE: std::ops::RangeInclusive<u64> = 64 << 10..=32 << 20;
+        let fits = |bytes| SENSIBLE.contains(&bytes).then(|| libc::c_int::try_from(bytes).ok());
+        let Some(bytes) = fits(bytes).flatten() else { return false };
         // SAFETY: It takes two numbers and sets one of the allocator's own, which
-        // any thread may do at any time. It refuses a number that is too large.
+        // any thread may do at any time.
         unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) == 1 }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
