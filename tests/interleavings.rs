@@ -36,7 +36,7 @@ fn a_stream_ends_with_every_item() {
 
 #[test]
 fn a_stream_may_be_left_after_the_first_item() {
-    explore(2, || {
+    explore(3, || {
         let mut stream = double(200).stream(0..3).expect("threads start");
         assert!(stream.next().is_some_and(|output| output.is_ok()));
     });
@@ -44,7 +44,7 @@ fn a_stream_may_be_left_after_the_first_item() {
 
 #[test]
 fn a_token_ends_a_stream_whose_threads_sleep() {
-    explore(2, || {
+    explore(3, || {
         let token = CancelToken::new();
         let puller = token.clone();
         let pull = loom::thread::spawn(move || puller.cancel());
