@@ -38,7 +38,7 @@ impl Gate {
     /// begin, whatever the threads do.
     fn wait(&self) {
         let open = self.open.lock().expect("nobody panics");
-        let patience = Duration::from_secs(5);
+        let patience = Duration::from_secs(15);
         let (open, _) =
             self.opened.wait_timeout_while(open, patience, |open| !*open).expect("nobody panics");
         self.passed.fetch_or(!*open, Ordering::SeqCst);
