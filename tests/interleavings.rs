@@ -1,7 +1,7 @@
 //! Every interleaving, up to three preemptions, of small runs on the real engine:
 //! scheduler, ledger, bells and threads.
 //!
-//! Some three minutes on two cores:
+//! Some five minutes on two cores:
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --test interleavings`
 #![cfg(loom)]
@@ -36,12 +36,24 @@ fn a_stream_ends_with_every_item() {
 
 #[test]
 fn a_stream_may_be_left_after_the_first_item() {
-    explore(2, || {
+    explore(3, || {
         let mut stream = double(200).stream(0..3).expect("threads start");
         assert!(stream.next().is_some_and(|output| output.is_ok()));
     });
 }
 
+#[test]
+fn a_token_ends_a_stream_at_any_time() {
+    explore(3, || {
+        let token = CancelToken::new();
+        let stream = double(200).job().cancel(&token).stream(0..2).expect("threads start");
+        token.cancel();
+        let ended = stream.last().expect("an item or the reason");
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    });
+}
+
+/// One preemption fewer: with a thread more, three would take an hour.
 #[test]
 fn a_token_ends_a_stream_whose_threads_sleep() {
     explore(2, || {
@@ -52,5 +64,29 @@ fn a_token_ends_a_stream_whose_threads_sleep() {
         let ended = stream.last().expect("an item or the reason");
         assert!(ended.is_ok_and(|n| n == 0) || token.is_cancelled());
         pull.join().expect("cancelling does not panic");
+    });
+}
+
+#[test]
+fn a_failure_ends_a_stream() {
+    explore(3, || {
+        let stage = Stage::memory("check", Footprint::none())
+            .try_map(|n: u64| if n == 1 { Err("it is the one") } else { Ok(n) });
+        let pipeline = Pipeline::new(stage).build(&Budget::new(200, 1)).expect("it fits");
+        let mut stream = pipeline.stream(0..2).expect("threads start");
+        assert!(stream.next().is_some_and(|output| output.is_ok_and(|n| n == 0)));
+        assert!(stream.next().is_some_and(|output| output.is_err()));
+    });
+}
+
+/// The parent is parked once it has a child, and finds only then that it has no more.
+#[test]
+fn a_child_comes_out_before_its_parent_is_done() {
+    explore(3, || {
+        let stage = Stage::memory("split", Footprint::none()).flat_map(|n: u64| [n + 10]);
+        let stages = Pipeline::new(stage).ordered().window(1).build(&Budget::new(200, 1));
+        let outputs: Result<Vec<_>, _> =
+            stages.expect("it fits").stream(0..1).expect("threads start").collect();
+        assert_eq!(outputs.expect("nothing fails"), [10]);
     });
 }

@@ -1,89 +1,69 @@
 //! The real engine under random schedules of its threads: every lock, condition
-//! variable, atomic and thread is a model checker's.
+//! variable, atomic and thread is a model checker's. The pipelines are random, too,
+//! and each run is held to what a sequential run does.
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test --release --target-dir target/shuttle --test schedules`
 //!
 //! `SCHEDULES` sets the number of schedules of each test (default 1,000).
 #![cfg(shuttle)]
 
-use plimsoll::{Budget, CancelToken, Footprint, Pipeline, RunError, Stage};
-use shuttle::rand::{Rng, thread_rng};
+mod common;
+mod equivalence_model;
 
-/// One pipeline, as the dice fell.
-#[derive(Debug)]
-struct Dice {
-    cores: usize,
-    workers: usize,
-    ordered: bool,
-    window: u64,
-    items: u64,
-    children: u64,
-    batch: usize,
-    /// Bytes that an item of the second stage works with.
-    working: u64,
-    spare: u64,
-    fails_at: Option<u64>,
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::adds_up;
+use equivalence_model::compare::{self, Piped};
+use equivalence_model::{Case, Expected, SMALL, cases};
+use plimsoll::{CancelToken, Error};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, Runner};
+
+/// A pipeline, as the dice of this schedule fell, and what comes of it.
+fn throw() -> (Case, Piped, Expected) {
+    common::hush();
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&thread_rng().gen_range(0..u64::MAX).to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Default::default(), rng);
+    let mut case = cases(&SMALL).new_tree(&mut runner).expect("no case is refused").current();
+    let pipeline = loop {
+        match case.build(&case.states()) {
+            Ok(pipeline) => break pipeline,
+            // So the budget is often the least that will do.
+            Err(Error::NoRoom { .. }) => case.memory += case.memory.div_ceil(2),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let expected = case.expected(pipeline.plan());
+    see(&pipeline, &expected);
+    (case, pipeline, expected)
 }
 
-impl Dice {
-    fn throw() -> Self {
-        let mut rng = thread_rng();
-        Self {
-            cores: rng.gen_range(1..3),
-            workers: rng.gen_range(1..4),
-            ordered: rng.gen_bool(0.5),
-            window: rng.gen_range(1..5),
-            items: rng.gen_range(0..6),
-            children: rng.gen_range(0..3),
-            batch: rng.gen_range(1..4),
-            working: rng.gen_range(0..200),
-            spare: rng.gen_range(0..300),
-            fails_at: rng.gen_bool(0.3).then(|| rng.gen_range(0..6)),
-        }
-    }
+/// Cases that were thrown; those with two outputs or more, with a failure, with
+/// calls that wait.
+static SEEN: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
-    fn pipeline(&self) -> Pipeline<'static, u64, u64> {
-        let &Dice { children, working, fails_at, .. } = self;
-        let check = Stage::cpu("check")
-            .try_map(move |n: u64| if Some(n) == fails_at { Err("it is the one") } else { Ok(n) });
-        let expand = Stage::memory("expand", Footprint::per_item(move |_| working))
-            .workers(self.workers)
-            .flat_map(move |n: u64| (0..children).map(move |child| 10 * n + child));
-        let batch = Stage::memory("batch", Footprint::none())
-            .workers(self.workers)
-            .with_state(|| 0u64)
-            .map_batch(self.batch, |calls, items: Vec<u64>| {
-                *calls += 1;
-                items.into_iter().map(|n| n + 1).collect()
-            });
-        let stages = Pipeline::new(check).then(expand).then(batch).window(self.window);
-        let stages = if self.ordered { stages.ordered() } else { stages };
-        // One item needs its own 8 bytes, what it works with, and its child's 8 + 8.
-        let largest = working + 32;
-        let budget = Budget::new(largest + self.spare, self.cores);
-        stages.largest_item(largest).build(&budget).expect("it fits")
+fn see(pipeline: &Piped, expected: &Expected) {
+    let (failures, outputs) = (expected.failures().len(), expected.outputs().len());
+    let waits = pipeline.plan().threads() > pipeline.plan().cores() + 1;
+    let kinds = [true, outputs > 1, failures > 0, waits];
+    for (seen, count) in kinds.into_iter().zip(&SEEN) {
+        count.fetch_add(usize::from(seen), Ordering::Relaxed);
     }
+}
 
-    /// What a sequential run delivers, and whether it fails.
-    fn expected(&self) -> (Vec<u64>, bool) {
-        let fails = self.fails_at.is_some_and(|at| at < self.items);
-        let end = if fails { self.fails_at.unwrap_or(0) } else { self.items };
-        let outputs =
-            (0..end).flat_map(|n| (0..self.children).map(move |child| 10 * n + child + 1));
-        (outputs.collect(), fails)
-    }
+/// Says which case it was if the body fails.
+struct Told<'a>(&'a Case);
 
-    fn check(&self, mut outputs: Vec<u64>, ended: Result<(), RunError>) {
-        let (expected, fails) = self.expected();
-        assert_eq!(ended.is_err(), fails, "{self:?}");
-        if let Err(error) = ended {
-            let item = error.item().expect("only an item fails").item().source_index();
-            assert_eq!(Some(item), self.fails_at, "{self:?}");
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:#?}", self.0);
         }
-        if !self.ordered {
-            outputs.sort_unstable();
-        }
-        assert_eq!(outputs, expected, "{self:?}");
     }
 }
 
@@ -94,72 +74,64 @@ fn schedules() -> usize {
 /// Half of the schedules switch threads at random; the other half (PCT) run the
 /// threads by priorities that change at a few points, which finds what takes one
 /// thread being left behind for long: a lost wake-up, say.
-fn explore(body: impl Fn() + Send + Sync + Copy + 'static) {
+fn explore(body: impl Fn(&Case, &Piped, &Expected) + Send + Sync + Copy + 'static) {
+    let thrown = move || {
+        let (case, pipeline, expected) = throw();
+        let told = Told(&case);
+        body(told.0, &pipeline, &expected);
+    };
     let half = schedules().div_ceil(2);
-    shuttle::check_random(body, half);
-    shuttle::check_pct(body, half, 3);
-}
-
-fn adds_up(report: &plimsoll::Report) {
-    let fates = report.delivered() + report.filtered() + report.failed() + report.cancelled();
-    assert_eq!(report.read() + report.children(), fates + report.expanded(), "{report}");
-    assert!(report.peak_reserved() <= report.line(), "{report}");
+    let mut config = Config::new();
+    // Making a case takes more than the checker gives a thread by itself.
+    config.stack_size = 1 << 18;
+    Runner::new(RandomScheduler::new(half), config.clone()).run(thrown);
+    Runner::new(PctScheduler::new(3, half), config).run(thrown);
+    // Easy cases alone would prove nothing.
+    let [all, seen @ ..] = SEEN.each_ref().map(|count| count.load(Ordering::Relaxed));
+    assert!(seen.iter().all(|seen| *seen > all / 10), "of {all} only {seen:?}");
 }
 
 #[test]
 fn a_run_is_what_a_sequential_run_is() {
-    let body = || {
-        let dice = Dice::throw();
-        let mut outputs = Vec::new();
-        let ended = dice.pipeline().run(0..dice.items, |n| outputs.push(n));
-        adds_up(ended.as_ref().unwrap_or_else(|error| error.report()));
-        // Unordered, what is younger than a failure may be delivered before it.
-        if !dice.ordered && ended.is_err() {
-            let (expected, _) = dice.expected();
-            let first = dice.fails_at.unwrap_or(0);
-            outputs.retain(|n| (n - 1) / 10 < first);
-            outputs.sort_unstable();
-            assert_eq!(outputs, expected, "{dice:?}");
-            return;
-        }
-        dice.check(outputs, ended.map(drop));
-    };
-    explore(body);
+    explore(|case, pipeline, expected| match thread_rng().gen_range(0..3) {
+        0 => compare::collects(case, pipeline, expected),
+        _ => compare::fails_fast(case, pipeline, expected),
+    });
 }
 
 #[test]
 fn a_stream_is_what_a_sequential_run_is_and_may_be_left_anywhere() {
-    let body = || {
-        let dice = Dice { fails_at: None, ..Dice::throw() };
-        let taken = thread_rng().gen_range(0..12);
-        let mut stream = dice.pipeline().stream(0..dice.items).expect("threads start");
-        let outputs: Result<Vec<_>, _> = stream.by_ref().take(taken).collect();
-        let outputs = outputs.expect("nothing fails");
-        let (expected, _) = dice.expected();
-        assert_eq!(outputs.len(), expected.len().min(taken), "{dice:?}");
-        if dice.ordered {
-            assert_eq!(outputs, expected[..outputs.len()], "{dice:?}");
-        }
-    };
-    explore(body);
+    explore(|case, pipeline, expected| match thread_rng().gen_range(0..3) {
+        0 => compare::streams(case, pipeline, expected),
+        1 => compare::stream_fails_fast(case, pipeline, expected),
+        _ => compare::leaves_early(case, pipeline, expected),
+    });
 }
 
 #[test]
 fn a_token_pulled_at_any_time_ends_the_run() {
-    let body = || {
-        let dice = Dice { fails_at: None, ..Dice::throw() };
+    explore(|case, pipeline, expected| {
+        if thread_rng().gen_bool(0.3) {
+            return compare::cancels(case, pipeline, expected);
+        }
         let token = CancelToken::new();
         let puller = token.clone();
         let pull = shuttle::thread::spawn(move || puller.cancel());
-        let ended = dice.pipeline().job().cancel(&token).run(0..dice.items, drop);
-        pull.join().expect("cancelling does not panic");
-        match ended {
-            Ok(report) => adds_up(&report),
-            Err(error) => {
-                assert!(error.is_cancelled(), "{error}");
-                adds_up(error.report());
+        let job = pipeline.job().failures(drop).cancel(&token);
+        if thread_rng().gen_bool(0.5) {
+            match job.run(case.source(), drop) {
+                Ok(report) => adds_up(&report),
+                Err(error) => {
+                    assert!(error.is_cancelled(), "{error}");
+                    adds_up(error.report());
+                }
             }
+        } else {
+            let mut stream = job.stream(case.source()).expect("threads start");
+            let error = stream.by_ref().find_map(Result::err);
+            assert!(error.is_none_or(|error| error.is_cancelled()));
+            adds_up(stream.report().expect("it has ended"));
         }
-    };
-    explore(body);
+        pull.join().expect("cancelling does not panic");
+    });
 }

@@ -119,6 +119,9 @@ where
     ) -> Drawn {
         let drawn = self.draw(&mut opened, most, cx, out);
         match drawn {
+            // An older item has failed, which the scheduler is yet to hear of: until
+            // then it would hand out what draws nothing again and again.
+            Drawn::More if cx.watch(&opened.id).is_abandoned() => count(&cx.fates.cancelled, 1),
             Drawn::More => self.park(opened, cx, out),
             Drawn::Exhausted => count(&cx.fates.expanded, 1),
             Drawn::Failed => {}

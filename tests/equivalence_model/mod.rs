@@ -1,7 +1,11 @@
 //! Random pipelines, as values that can be built and interpreted.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod compare;
 mod interpret;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,28 +68,92 @@ pub(crate) struct Case {
     pub(crate) salt: u64,
 }
 
-fn weights() -> impl Strategy<Value = Option<Weight>> {
-    let panics = prop_oneof![9 => Just(0), 1 => 20u64..200];
-    let weight = (0u32..14, panics).prop_map(|(bits, panics)| Weight { most: 1 << bits, panics });
+/// How large the pipelines of a test get.
+#[derive(Clone, Debug)]
+pub(crate) struct Scale {
+    steps: usize,
+    cores: usize,
+    workers: usize,
+    /// Powers of two: the budget, the largest item, the weights.
+    memory: Range<u32>,
+    largest: Range<u32>,
+    weights: Range<u32>,
+    /// What a worker, or all of them, may keep.
+    kept: Range<u64>,
+    window: Range<u64>,
+    few: Range<u64>,
+    many: Range<u64>,
+    children: Range<u64>,
+    batch: Range<usize>,
+    /// One of so many items fails, or its weigher panics, where any does.
+    fails: Range<Rate>,
+    panics: Range<Rate>,
+    dawdles: f64,
+}
+
+/// Enough items to keep real threads busy.
+pub(crate) const LARGE: Scale = Scale {
+    steps: 6,
+    cores: 8,
+    workers: 8,
+    memory: 4..22,
+    largest: 3..15,
+    weights: 0..14,
+    kept: 1..2_000,
+    window: 1..40,
+    few: 0..6,
+    many: 0..300,
+    children: 0..6,
+    batch: 1..40,
+    fails: 10..400,
+    panics: 20..200,
+    dawdles: 0.15,
+};
+
+/// So little that a random schedule has a chance to meet what is rare.
+pub(crate) const SMALL: Scale = Scale {
+    steps: 5,
+    cores: 2,
+    workers: 3,
+    memory: 4..12,
+    largest: 3..9,
+    weights: 0..7,
+    kept: 1..100,
+    window: 1..5,
+    few: 0..3,
+    many: 2..7,
+    children: 0..4,
+    batch: 1..4,
+    fails: 2..12,
+    panics: 4..20,
+    dawdles: 0.0,
+};
+
+fn weights(scale: &Scale) -> impl Strategy<Value = Option<Weight>> + use<> {
+    let panics = prop_oneof![9 => Just(0), 1 => scale.panics.clone()];
+    let weight = (scale.weights.clone(), panics);
+    let weight = weight.prop_map(|(bits, panics)| Weight { most: 1 << bits, panics });
     prop_oneof![2 => Just(None), 1 => weight.prop_map(Some)]
 }
 
-fn verbs() -> impl Strategy<Value = Verb> {
-    let rate = || prop_oneof![1 => Just(0u64), 1 => 10u64..400];
+fn verbs(scale: &Scale) -> impl Strategy<Value = Verb> + use<> {
+    let rate = || prop_oneof![1 => Just(0u64), 1 => scale.fails.clone()];
     prop_oneof![
         2 => Just(Verb::Map),
         2 => rate().prop_map(|fails| Verb::TryMap { fails }),
         1 => (0u64..=100).prop_map(|keeps| Verb::FilterMap { keeps }),
-        2 => (0u64..6, rate()).prop_map(|(most, fails)| Verb::FlatMap { most, fails }),
-        1 => (1usize..40).prop_map(|most| Verb::MapBatch { most }),
+        2 => (scale.children.clone(), rate())
+            .prop_map(|(most, fails)| Verb::FlatMap { most, fails }),
+        1 => scale.batch.clone().prop_map(|most| Verb::MapBatch { most }),
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
-    let bytes = || prop_oneof![3 => Just(0u64), 1 => 1u64..2_000];
-    let workers = prop_oneof![2 => Just(None), 1 => (1usize..=8).prop_map(Some)];
-    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
-    (verbs(), flags, workers, bytes(), bytes(), weights(), weights(), any::<u64>()).prop_map(
+fn steps(scale: &Scale) -> impl Strategy<Value = Step> + use<> {
+    let bytes = || prop_oneof![3 => Just(0u64), 1 => scale.kept.clone()];
+    let workers = prop_oneof![2 => Just(None), 1 => (1..=scale.workers).prop_map(Some)];
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(scale.dawdles));
+    let (per_item, weigh) = (weights(scale), weights(scale));
+    (verbs(scale), flags, workers, bytes(), bytes(), per_item, weigh, any::<u64>()).prop_map(
         |(verb, (state, memory, dawdles), workers, per_worker, shared, per_item, weigh, salt)| {
             Step {
                 verb,
@@ -103,15 +171,16 @@ fn steps() -> impl Strategy<Value = Step> {
     )
 }
 
-pub(crate) fn cases() -> impl Strategy<Value = Case> {
-    let memory =
-        (4u32..22, 0u64..1 << 20).prop_map(|(bits, more)| (1 << bits) + more % (1 << bits));
-    let largest = prop_oneof![3 => Just(None), 1 => (3u32..15).prop_map(|bits| Some(1u64 << bits))];
-    let window = prop_oneof![1 => Just(None), 1 => (1u64..40).prop_map(Some)];
-    let items = prop_oneof![1 => 0u64..6, 3 => 0u64..300];
-    let steps = prop::collection::vec(steps(), 1..=6);
-    let ends = (any::<bool>(), any::<bool>(), weights(), any::<u64>());
-    (steps, 1usize..=8, memory, largest, window, items, ends).prop_map(
+pub(crate) fn cases(scale: &Scale) -> impl Strategy<Value = Case> + use<> {
+    let memory = (scale.memory.clone(), 0u64..1 << 20)
+        .prop_map(|(bits, more)| (1 << bits) + more % (1 << bits));
+    let declared = scale.largest.clone().prop_map(|bits| Some(1u64 << bits));
+    let largest = prop_oneof![3 => Just(None), 1 => declared];
+    let window = prop_oneof![1 => Just(None), 1 => scale.window.clone().prop_map(Some)];
+    let items = prop_oneof![1 => scale.few.clone(), 3 => scale.many.clone()];
+    let steps = prop::collection::vec(steps(scale), 1..=scale.steps);
+    let ends = (any::<bool>(), any::<bool>(), weights(scale), any::<u64>());
+    (steps, 1..=scale.cores, memory, largest, window, items, ends).prop_map(
         |(steps, cores, memory, largest, window, items, (ordered, promises, source, salt))| {
             let mut case = Case {
                 steps,

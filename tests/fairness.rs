@@ -1,0 +1,120 @@
+//! A large item under an endless stream of small ones, with real threads. What is
+//! bounded is the number of younger items that are begun first (none in the stage
+//! where it waits), not the time it takes.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use common::within;
+use plimsoll::{Budget, Footprint, Pipeline, Stage};
+
+/// The large item's place in the source.
+const LARGE: u64 = 100;
+const WORKERS: usize = 3;
+/// As much as the reserve and the common account are each.
+const HALF: u64 = 10_000;
+/// What the large item works with: it fits only beside hardly anything else.
+const MUCH: u64 = HALF - 100;
+
+/// Opened when the large item's call begins.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+    /// A younger item was called while the large one was kept waiting.
+    passed: AtomicBool,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().expect("nobody panics") = true;
+        self.opened.notify_all();
+    }
+
+    /// The large item was admitted before a younger one, so its call is about to
+    /// begin, whatever the threads do.
+    fn wait(&self) {
+        let open = self.open.lock().expect("nobody panics");
+        let patience = Duration::from_secs(15);
+        let (open, _) =
+            self.opened.wait_timeout_while(open, patience, |open| !*open).expect("nobody panics");
+        self.passed.fetch_or(!*open, Ordering::SeqCst);
+    }
+}
+
+/// `prepare`, by one worker and so in order, then `work`, by several, where one item
+/// is large.
+fn pipeline(gate: &Arc<Gate>, ordered: bool) -> Pipeline<'static, u64, u64> {
+    let gate = Arc::clone(gate);
+    let prepare = Stage::memory("prepare", Footprint::none()).workers(1).map(|n: u64| n);
+    let bytes = |n: &u64| if *n == LARGE { MUCH } else { 500 };
+    let work = Stage::memory("work", Footprint::per_item(bytes)).workers(WORKERS).map(move |n| {
+        match n {
+            LARGE => gate.open(),
+            n if n > LARGE => gate.wait(),
+            _ => {}
+        }
+        n
+    });
+    let stages = Pipeline::new(prepare).then(work).window(64);
+    let stages = if ordered { stages.ordered() } else { stages };
+    stages.largest_item(HALF).build(&Budget::new(2 * HALF, 2)).expect("it fits")
+}
+
+#[test]
+fn nobody_younger_passes_a_large_item() {
+    for ordered in [false, true] {
+        within(
+            || "the large item is kept waiting".to_owned(),
+            move || {
+                let gate = Arc::<Gate>::default();
+                let stream = pipeline(&gate, ordered).stream(0..).expect("threads start");
+                let outputs = stream.map(|output| output.expect("nothing fails"));
+                let before: Vec<_> = outputs.take_while(|n| *n != LARGE).collect();
+                assert!(!gate.passed.load(Ordering::SeqCst), "a younger item went first");
+                let younger = before.iter().any(|n| *n > LARGE);
+                assert!(!ordered || (before.len() == LARGE as usize && !younger));
+            },
+        );
+    }
+}
+
+/// The oldest item is at work until those behind it have filled what there is for
+/// those who wait their turn: the window, or the line. It still gets through.
+#[test]
+fn the_oldest_passes_a_full_reorder_buffer() {
+    // Outputs of 1,000 bytes: nine in the common account, or as many as the window has.
+    for (window, fits) in [(6, 5), (1_000, 9)] {
+        within(
+            || "the oldest item is stuck".to_owned(),
+            move || {
+                let done = Arc::new(AtomicU64::new(0));
+                let count = Arc::clone(&done);
+                let bytes = |n: &u64| if *n == 0 { MUCH } else { 900 };
+                let work = Stage::memory("work", Footprint::per_item(bytes)).workers(WORKERS).map(
+                    move |n: u64| {
+                        if n == 0 {
+                            let full = || count.load(Ordering::SeqCst) >= fits;
+                            assert!(common::eventually(full), "the buffer is not filled");
+                        }
+                        count.fetch_add(1, Ordering::SeqCst);
+                        n
+                    },
+                );
+                let pipeline = Pipeline::new(work.weigh(|n| if *n == 0 { MUCH } else { 1_000 }))
+                    .ordered()
+                    .window(window)
+                    .largest_item(HALF)
+                    .build(&Budget::new(2 * HALF, 2))
+                    .expect("it fits");
+                let outputs = pipeline.stream(0..).expect("threads start").take(50);
+                let outputs: Result<Vec<_>, _> = outputs.collect();
+                let wanted: Vec<_> = (0..50).collect();
+                assert_eq!(outputs.expect("nothing fails"), wanted);
+            },
+        );
+    }
+}
