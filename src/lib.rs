@@ -60,6 +60,7 @@ mod budget;
 mod cancel;
 mod engine;
 mod error;
+mod fault;
 mod frontier;
 mod item;
 mod ledger;

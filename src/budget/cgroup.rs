@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::mounts::{self, Membership, Mount, Version};
 use crate::error::Error;
+use crate::fault::fallible;
 use crate::units::Bytes;
 
 /// The kernel writes "no limit" of version 1 as the largest `i64` rounded down
@@ -63,7 +64,7 @@ pub(super) fn read(root: &Path) -> Result<Cgroups, Error> {
 fn parse<T>(path: &Path, parser: fn(&str) -> io::Result<Vec<T>>) -> Result<Vec<T>, Error> {
     // Mount points of others need not be UTF-8. Nothing is lost for ours: a
     // cgroup of such a name is then not found below its mount, and noted.
-    let text = match fs::read(path) {
+    let text = match fallible(|| fs::read(path)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(unreadable(path, source)),
@@ -129,7 +130,7 @@ impl Place {
 
     fn is_directory(&self) -> Result<bool, Error> {
         let directory = self.directory(self.below.len());
-        match fs::metadata(&directory) {
+        match fallible(|| fs::metadata(&directory)) {
             Ok(found) => Ok(found.is_dir()),
             Err(source) if absent(&source) => Ok(false),
             Err(source) => Err(unreadable(&directory, source)),
@@ -166,7 +167,7 @@ impl Place {
 
     /// The number in a limit file; nothing if there is no file or no limit.
     fn limit(&self, file: &Path) -> Result<Option<u64>, Error> {
-        let text = match fs::read_to_string(file) {
+        let text = match fallible(|| fs::read_to_string(file)) {
             Ok(text) => text,
             Err(source) if absent(&source) => return Ok(None),
             Err(source) => return Err(unreadable(file, source)),
@@ -186,7 +187,7 @@ impl Place {
     /// What the kernel cannot take back under pressure. Page cache is not in it,
     /// and so neither are mapped files. Version 1 does not tell kernel memory apart.
     fn unreclaimable(&self, directory: &Path) -> Option<u64> {
-        let text = fs::read_to_string(directory.join("memory.stat")).ok()?;
+        let text = fallible(|| fs::read_to_string(directory.join("memory.stat"))).ok()?;
         let fields: &[&str] = match self.version {
             Version::V1 => &["total_rss", "total_shmem"],
             Version::V2 => {

@@ -12,6 +12,7 @@ use super::Override;
 use super::cgroup::{self, Bound};
 use super::size::{Amount, Percent};
 use crate::error::Error;
+use crate::fault::fallible;
 use crate::units::{Bytes, KIB};
 
 /// Where a budget is detected; tests bring a tree of files and numbers of their own.
@@ -162,6 +163,6 @@ impl Machine {
 fn unreclaimable(memory_file: &Path) -> Option<u64> {
     const FIELDS: [&str; 7] =
         ["AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu", "Hugetlb"];
-    let text = fs::read_to_string(memory_file).ok()?;
+    let text = fallible(|| fs::read_to_string(memory_file)).ok()?;
     cgroup::sum(&text, &FIELDS).map(|kib| kib.saturating_mul(KIB))
 }

@@ -12,6 +12,7 @@ use super::header::HEADER_BYTES;
 use super::read::Source;
 use super::{Shared, Verify};
 use crate::error::{Error, FormatProblem};
+use crate::fault::fallible;
 
 /// A mapped file, header and payload.
 ///
@@ -42,7 +43,7 @@ impl Mapped {
         // superuser) gives the permission and changes it in place, no program
         // can rule out; `Shared::open` says so and relies on nobody doing it,
         // as the loader of the system does for the libraries it maps.
-        let map = unsafe { MmapOptions::new().len(length).map(&source.file) };
+        let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let mapped = Self::new(map.map_err(|error| source.io("map", error))?, source)?;
         // Whoever changed the permissions meanwhile is found out here.
         refuse_writable(source)?;
@@ -100,7 +101,7 @@ impl<D: ?Sized + Content> Shared<D> {
         let length = mapped_length(&source)?;
         // SAFETY: The caller promises that the file does not change while this
         // map lives; it lives in the returned value and its clones.
-        let map = unsafe { MmapOptions::new().len(length).map(&source.file) };
+        let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let map = map.map_err(|error| source.io("map", error))?;
         let mapped = Mapped::new(map, &source)?;
         Self::from_mapped(source, mapped, verify)

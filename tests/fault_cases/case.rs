@@ -167,7 +167,7 @@ impl Case {
     pub(crate) fn outputs(&self) -> Vec<ItemId> {
         let items = (0..self.items).map(ItemId::new);
         let children = |id: ItemId| (0..2).map(move |child| id.child(child));
-        items.flat_map(children).flat_map(children).filter(|id| is_kept(id)).collect()
+        items.flat_map(children).flat_map(children).filter(is_kept).collect()
     }
 }
 
