@@ -23,6 +23,7 @@ fn cases(kind: Kind) -> impl Iterator<Item = Case> {
                 items: ITEMS,
                 ordered,
                 collect,
+                lit: ordered ^ (item == ITEMS - 1),
                 // Alternately: every stage, place, order and policy is met on both.
                 cores: if ordered ^ collect ^ (item == ITEMS / 2) { 3 } else { 1 },
                 memory: 8 * 1024,

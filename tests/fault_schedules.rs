@@ -24,6 +24,7 @@ fn throw() -> Case {
         items,
         ordered: rng.gen_bool(0.5),
         collect: rng.gen_bool(0.5) || !kind.suits(false),
+        lit: rng.gen_bool(0.5),
         cores: rng.gen_range(1..4),
         // The largest item needs about 400 bytes, which half of the line must carry.
         memory: rng.gen_range(1_000..4_000),

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     WeigherPanic,
     SourceWeigherPanic,
     FootprintPanic,
-    /// The item ends the run, and all younger ones panic when they are dropped.
+    /// The item ends the run, and all others panic when they are dropped.
     ItemDropPanic,
     StateDropPanic,
     /// The call panics, and so does the drop of the state that saw it.
@@ -131,6 +131,8 @@ pub(crate) struct Case {
     pub(crate) ordered: bool,
     /// Failures are collected; otherwise the first ends the run.
     pub(crate) collect: bool,
+    /// Items panic when the crate drops them, beside the fault itself.
+    pub(crate) lit: bool,
     pub(crate) cores: usize,
     pub(crate) memory: u64,
 }

@@ -47,7 +47,11 @@ impl Iterator for Twins {
         if child == 1 && self.trap.iterator_panics(self.stage, &self.parent.id) {
             panic!("planned: midway");
         }
-        (child < 2).then(|| Value::new(self.parent.id.child(child), &self.trap.census))
+        (child < 2).then(|| {
+            let mut child = Value::new(self.parent.id.child(child), &self.trap.census);
+            child.mark.lit = self.parent.mark.lit;
+            child
+        })
     }
 }
 
@@ -61,26 +65,29 @@ impl Trap {
     }
 
     fn make(&self, item: u64) -> Value {
-        let Case { kind, item: struck, .. } = self.case;
+        let Case { kind, item: struck, lit, .. } = self.case;
         assert!(
             !self.is_armed() || kind != Kind::SourcePanic || item != struck,
             "planned: the source"
         );
         let mut value = Value::new(ItemId::new(item), &self.census);
-        value.mark.lit = self.is_armed() && kind == Kind::ItemDropPanic && item > struck;
+        value.mark.lit = self.is_armed() && (lit || kind == Kind::ItemDropPanic);
         value
     }
 
     /// Asked by each call, for each of its items.
-    fn call(&self, stage: usize, id: &ItemId) -> Result<(), String> {
+    fn call(&self, stage: usize, value: &mut Value) -> Result<(), String> {
+        let Value { id, mark } = value;
         let younger = stage == MAP && id.source_index() > self.case.item;
         if self.is_armed() && self.case.has_decoys() && younger {
+            mark.lit = false;
             return Err(format!("a decoy: {id}"));
         }
         if !self.is_struck(stage, id) {
             return Ok(());
         }
         self.sprung.store(true, Ordering::SeqCst);
+        mark.lit = false;
         match self.case.kind {
             Kind::ItemError => return Err("planned: an error".to_owned()),
             Kind::Cancel => self.cancel(),
@@ -97,10 +104,10 @@ impl Trap {
     }
 
     /// Like `call`, where the worker has a state.
-    fn call_with(&self, stage: usize, state: &mut State, id: &ItemId) -> Result<(), String> {
+    fn call_with(&self, stage: usize, state: &mut State, value: &mut Value) -> Result<(), String> {
         let lights = matches!(self.case.kind, Kind::StateDropPanic | Kind::StatePanicTwice);
-        state.mark.lit |= lights && self.is_struck(stage, id);
-        self.call(stage, id)
+        state.mark.lit |= lights && self.is_struck(stage, &value.id);
+        self.call(stage, value)
     }
 
     fn cancel(&self) {
@@ -127,10 +134,11 @@ impl Trap {
             && self.is_struck(stage, parent)
     }
 
-    fn twins(self: &Arc<Self>, stage: usize, parent: Value) -> Twins {
+    fn twins(self: &Arc<Self>, stage: usize, mut parent: Value) -> Twins {
         let mut mark = self.census.enter(format!("iterator of {}", parent.id));
         mark.lit = matches!(self.case.kind, Kind::IterDropPanic | Kind::IterPanicTwice)
             && self.is_struck(stage, &parent.id);
+        parent.mark.lit &= !mark.lit;
         Twins { parent, stage, next: 0, trap: Arc::clone(self), _mark: mark }
     }
 
@@ -241,14 +249,15 @@ impl Rig {
             let leaves = trap.is_armed() && trap.case.kind == Kind::EarlyDrop;
             let most = if leaves { trap.position() } else { usize::MAX };
             let mut stream = job.stream(source).expect("threads start");
-            let taken: Result<Vec<_>, _> = stream
-                .by_ref()
-                .take(most)
-                .map(|value| value.map(|value| outputs.push(value.id.clone())))
-                .collect();
-            taken.map(|_| stream.report().cloned())
+            let taken = stream.by_ref().take(most).try_for_each(|value| {
+                value.map(|mut value| {
+                    value.mark.lit = false;
+                    outputs.push(value.id.clone());
+                })
+            });
+            taken.map(|()| stream.report().cloned())
         } else {
-            let sink = |value: Value| trap.deliver(&value, &mut outputs, &mut refused);
+            let sink = |value: Value| trap.deliver(value, &mut outputs, &mut refused);
             job.run(source, sink).map(Some)
         };
         let failures = std::mem::take(&mut *failures.lock().expect("no panic"));
@@ -266,10 +275,11 @@ impl Trap {
 
     fn deliver(
         &self,
-        value: &Value,
+        mut value: Value,
         outputs: &mut Vec<ItemId>,
         refused: &mut Option<ItemId>,
     ) -> Result<(), String> {
+        value.mark.lit = false;
         let kind = self.case.kind;
         let fails = matches!(kind, Kind::SinkError | Kind::SinkPanic);
         assert!(refused.is_none(), "a sink that failed is called again");
@@ -289,8 +299,9 @@ type Values = Stage<'static, Value, Value>;
 fn pipeline(trap: &Arc<Trap>) -> Pipeline<'static, Value, Value> {
     let (checked, kept) = (stage_of(trap), Arc::clone(trap));
     let filter = Stage::cpu(NAMES[FILTER]).footprint(footprint(trap, FILTER)).filter_map(
-        move |value: Value| {
-            kept.call(FILTER, &value.id).expect("no error is planned here");
+        move |mut value: Value| {
+            kept.call(FILTER, &mut value).expect("no error is planned here");
+            value.mark.lit &= is_kept(&value.id);
             is_kept(&value.id).then_some(value)
         },
     );
@@ -331,10 +342,12 @@ fn stage_of(trap: &Arc<Trap>) -> impl Fn(usize) -> Values {
     let trap = Arc::clone(trap);
     move |stage| {
         let asked = Arc::clone(&trap);
-        Stage::cpu(NAMES[stage]).footprint(footprint(&trap, stage)).try_map(move |value: Value| {
-            asked.call(stage, &value.id)?;
-            Ok::<_, String>(value)
-        })
+        Stage::cpu(NAMES[stage]).footprint(footprint(&trap, stage)).try_map(
+            move |mut value: Value| {
+                asked.call(stage, &mut value)?;
+                Ok::<_, String>(value)
+            },
+        )
     }
 }
 
@@ -343,16 +356,16 @@ fn memory_stage(trap: &Arc<Trap>) -> Values {
     Stage::memory(NAMES[MEMORY], footprint(trap, MEMORY).and(Footprint::per_worker(64)))
         .workers(2)
         .try_with_state(move || states.state(MEMORY))
-        .try_map(move |state: &mut State, value: Value| {
-            asked.call_with(MEMORY, state, &value.id)?;
+        .try_map(move |state: &mut State, mut value: Value| {
+            asked.call_with(MEMORY, state, &mut value)?;
             Ok::<_, String>(value)
         })
 }
 
 fn flat(trap: &Arc<Trap>) -> Values {
     let asked = Arc::clone(trap);
-    Stage::cpu(NAMES[FLAT]).footprint(footprint(trap, FLAT)).flat_map(move |value: Value| {
-        asked.call(FLAT, &value.id).expect("no error is planned here");
+    Stage::cpu(NAMES[FLAT]).footprint(footprint(trap, FLAT)).flat_map(move |mut value: Value| {
+        asked.call(FLAT, &mut value).expect("no error is planned here");
         asked.twins(FLAT, value)
     })
 }
@@ -362,8 +375,8 @@ fn second(trap: &Arc<Trap>) -> Values {
     Stage::memory(NAMES[SECOND], footprint(trap, SECOND))
         .workers(2)
         .try_with_state(move || states.state(SECOND))
-        .flat_map(move |state: &mut State, value: Value| {
-            asked.call_with(SECOND, state, &value.id).expect("no error is planned here");
+        .flat_map(move |state: &mut State, mut value: Value| {
+            asked.call_with(SECOND, state, &mut value).expect("no error is planned here");
             asked.twins(SECOND, value)
         })
 }
@@ -375,8 +388,11 @@ fn batch(trap: &Arc<Trap>) -> Values {
         .workers(2)
         .try_with_state(move || states.state(BATCH))
         .map_batch(3, move |state: &mut State, mut values: Vec<Value>| {
-            let ask = |value: &Value| asked.call_with(BATCH, state, &value.id);
-            if values.iter().map(ask).any(|asked| asked.is_err()) {
+            if values.iter().any(|value| asked.is_struck(BATCH, &value.id)) {
+                values.iter_mut().for_each(|value| value.mark.lit = false);
+            }
+            let ask = |value: &mut Value| asked.call_with(BATCH, state, value);
+            if values.iter_mut().map(ask).any(|asked| asked.is_err()) {
                 values.pop();
             }
             values

@@ -29,7 +29,8 @@ impl Census {
     }
 }
 
-/// An entry in the census. Once lit, it panics when it is dropped.
+/// An entry in the census. While it is lit, it panics when it is dropped; who drops it
+/// in code of the user puts it out before, since two panics at once would abort.
 pub(crate) struct Mark {
     census: Arc<Census>,
     place: usize,
