@@ -3,6 +3,7 @@
 
 mod case;
 mod rig;
+mod trap;
 mod values;
 mod verdict;
 

@@ -97,6 +97,7 @@ fn item_failed(case: Case, outcome: &Outcome) {
     let error = error(outcome);
     let told = error.item().unwrap_or_else(|| panic!("{error}"));
     is_planned(case, told.stage(), told.item(), told.cause());
+    assert!(*told.item() <= case.failing(), "{error}: the first in order is told");
     let known = case.outputs();
     let before: Vec<_> = known.iter().filter(|id| *id < told.item()).collect();
     let mut older: Vec<_> = outcome.outputs.iter().filter(|id| *id < told.item()).collect();
@@ -109,17 +110,8 @@ fn item_failed(case: Case, outcome: &Outcome) {
 fn is_planned(case: Case, stage: &str, item: &ItemId, cause: &Cause) {
     assert_eq!(stage, NAMES[case.stage]);
     // A batch fails as a whole.
-    let in_batch = case.stage == BATCH
-        && matches!(
-            case.kind,
-            Kind::ItemError
-                | Kind::ItemPanic
-                | Kind::StatePanicTwice
-                | Kind::ItemDropPanic
-                | Kind::FailureSinkPanic
-                | Kind::StateError
-                | Kind::StatePanic
-        );
+    let of_one = matches!(case.kind, Kind::WeigherPanic | Kind::FootprintPanic);
+    let in_batch = case.stage == BATCH && !of_one;
     assert!(*item == case.failing() || in_batch, "{item} failed, not {}", case.failing());
     match cause {
         Cause::Error(error) => assert_eq!(error.to_string(), "planned: an error"),
