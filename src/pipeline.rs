@@ -14,7 +14,7 @@ use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly};
+use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, weigher};
 use crate::stream::Stream;
 use crate::sync::{Mutex, scope, spawn_scoped};
 
@@ -111,7 +111,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// Declares what an item of the source holds, bytes, its own size included.
     /// Default: its shallow size, `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
-        self.source_weigher = Some(Arc::new(bytes));
+        self.source_weigher = Some(weigher(bytes));
         self
     }
 
