@@ -229,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn a_map_on_the_callers_word_that_is_refused_says_what_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = written(directory.path());
+        let mut actions = Vec::new();
+        let (_, mapped) = crate::fault::each_site(
+            // SAFETY: The file is this test's own, which does not change it.
+            || unsafe { Shared::<[u32]>::map(&path, Verify::Payload) },
+            |_, outcome| match outcome {
+                Err(Error::SharedIo { action, .. }) => actions.push(action),
+                other => panic!("{other:?}"),
+            },
+        );
+        assert_eq!(*mapped.unwrap(), [1, 2, 3]);
+        assert_eq!(actions, ["open", "open", "open", "read", "map", "read"]);
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn a_writer_from_before_the_seal_is_noticed_and_only_he() {
         use std::os::unix::fs::PermissionsExt;
