@@ -160,9 +160,10 @@ impl Case {
     }
 
     /// Whether every item behind the struck one fails too, in the first stage: the
-    /// first in order must be told, not the first in time.
+    /// first in order must be told, not the first in time; and a failure sink that
+    /// panicked must not be told of the others.
     pub(crate) fn has_decoys(&self) -> bool {
-        self.kind.fails_an_item() && !self.collect
+        self.kind == Kind::FailureSinkPanic || (self.kind.fails_an_item() && !self.collect)
     }
 
     /// What a run without a fault delivers.
