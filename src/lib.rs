@@ -61,6 +61,7 @@ mod cancel;
 mod drift;
 mod engine;
 mod error;
+mod fault;
 mod frontier;
 mod item;
 mod ledger;

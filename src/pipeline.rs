@@ -15,7 +15,7 @@ use crate::outcome::{RunError, SinkResult};
 use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
 use crate::report::Monitor;
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly};
+use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, weigher};
 use crate::stream::Stream;
 use crate::sync::{Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
@@ -112,7 +112,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// Declares what an item of the source holds, bytes, its own size included.
     /// Default: its shallow size, `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
-        self.source_weigher = Some(Arc::new(bytes));
+        self.source_weigher = Some(weigher(bytes));
         self
     }
 
@@ -349,12 +349,13 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
 
 /// Works on `run` with `threads` threads, this one included, and one that watches.
 fn drive(run: &Run<'_>, threads: usize) {
-    let watches = usize::from(WATCH_ROUNDS > 0);
+    let workers = threads;
+    let threads = workers + usize::from(WATCH_ROUNDS > 0);
     scope(|scope| {
         let mut started = Vec::with_capacity(threads);
-        for index in 1..threads + watches {
+        for index in 1..threads {
             let name = format!("plimsoll-{index}");
-            let part = move || if index < threads { run.work() } else { run.watch() };
+            let part = move || if index < workers { run.work() } else { run.watch() };
             match spawn_scoped(scope, name, part) {
                 Ok(thread) => started.push(thread),
                 Err(source) => {

@@ -231,6 +231,33 @@ fn all_ends_of_a_run_may_panic_when_they_are_dropped() {
     });
 }
 
+/// A stream may outlive its pipeline; then the run drops what the functions captured.
+#[test]
+fn functions_whose_captures_panic_when_dropped_abort_nothing() {
+    alone("functions_whose_captures_panic_when_dropped_abort_nothing", || {
+        let bombs: [Bomb; 6] = std::array::from_fn(|n| Bomb(n as u64));
+        let [call, state, weight, need, batch, source] = bombs;
+        let first = Stage::cpu("first")
+            .with_state(move || state.number())
+            .flat_map(move |_, n: u64| [n + call.number()])
+            .weigh(move |_| weight.number());
+        let second = Stage::memory("second", Footprint::per_item(move |_| need.number()))
+            .map_batch(3, move |numbers| {
+                assert_eq!(batch.number(), 4);
+                numbers
+            });
+        let pipeline = Pipeline::new(first)
+            .then(second)
+            .weigh_source(move |_| source.number())
+            .build(&Budget::new(MIB, 2))
+            .expect("it fits");
+        let mut stream = pipeline.stream(0..).expect("threads");
+        drop(pipeline);
+        assert!(stream.next().is_some());
+        drop(stream);
+    });
+}
+
 /// An error that panics when it is dropped.
 #[derive(Debug)]
 struct Sharp(Option<&'static str>);

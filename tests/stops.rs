@@ -177,18 +177,10 @@ fn a_token_is_heard_when_the_source_returns() {
     );
 }
 
-/// Threads of this process that belong to a run.
-#[cfg(target_os = "linux")]
-fn threads() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("linux tells threads");
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("plimsoll")).count()
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn no_thread_outlives_its_run() {
+    use common::run_threads as threads;
     alone("no_thread_outlives_its_run", || {
         let wait = Stage::memory("wait", Footprint::none()).workers(6).try_map(|n: u64| {
             std::thread::sleep(Duration::from_micros(100));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::mounts::{self, Membership, Mount, Version};
 use crate::error::Error;
+use crate::fault::fallible;
 use crate::units::Bytes;
 
 /// The kernel writes "no limit" of version 1 as the largest `i64` rounded down
@@ -40,7 +41,7 @@ pub(super) struct Usage {
 impl Usage {
     /// Bytes in use now, if told.
     pub(super) fn read(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.file).ok()?;
+        let text = fallible(|| fs::read_to_string(&self.file)).ok()?;
         sum(&text, self.fields).map(|units| units.saturating_mul(self.unit))
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn read(root: &Path) -> Result<Cgroups, Error> {
 fn parse<T>(path: &Path, parser: fn(&str) -> io::Result<Vec<T>>) -> Result<Vec<T>, Error> {
     // Mount points of others need not be UTF-8. Nothing is lost for ours: a
     // cgroup of such a name is then not found below its mount, and noted.
-    let text = match fs::read(path) {
+    let text = match fallible(|| fs::read(path)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(unreadable(path, source)),
@@ -147,7 +148,7 @@ impl Place {
 
     fn is_directory(&self) -> Result<bool, Error> {
         let directory = self.directory(self.below.len());
-        match fs::metadata(&directory) {
+        match fallible(|| fs::metadata(&directory)) {
             Ok(found) => Ok(found.is_dir()),
             Err(source) if absent(&source) => Ok(false),
             Err(source) => Err(unreadable(&directory, source)),
@@ -183,7 +184,7 @@ impl Place {
 
     /// The number in a limit file; nothing if there is no file or no limit.
     fn limit(&self, file: &Path) -> Result<Option<u64>, Error> {
-        let text = match fs::read_to_string(file) {
+        let text = match fallible(|| fs::read_to_string(file)) {
             Ok(text) => text,
             Err(source) if absent(&source) => return Ok(None),
             Err(source) => return Err(unreadable(file, source)),

@@ -1,6 +1,7 @@
 //! What a budget makes of a machine, given as a tree of files, and of an environment.
 
 mod layouts;
+mod sites;
 
 use std::fs;
 use std::path::PathBuf;

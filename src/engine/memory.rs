@@ -193,7 +193,8 @@ impl Memory {
         let heavy = heavy.max_by_key(|(touched, _)| touched.bytes - touched.declared);
         let light = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_light());
         let light = light.max_by_key(|(touched, _)| touched.most_declared - touched.most);
-        let told = |bytes| self.blind.is_none().then_some(bytes);
+        // Sight may have been lost in between.
+        let told = |bytes| (self.peak_real > 0).then_some(bytes);
         MemoryReport {
             blind: self.blind.clone(),
             peak_real: told(self.peak_real),

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::fault::fallible;
+
 /// Reads the process's anonymous and shared memory from files that are kept open.
 #[derive(Debug)]
 pub(crate) struct Gauge {
@@ -18,7 +20,8 @@ pub(crate) struct Gauge {
 
 impl Gauge {
     pub(crate) fn open() -> io::Result<Self> {
-        let (statm, status) = (File::open("/proc/self/statm")?, File::open("/proc/self/status")?);
+        let statm = fallible(|| File::open("/proc/self/statm"))?;
+        let status = fallible(|| File::open("/proc/self/status"))?;
         let (page, shmem) = (page_size()?, AtomicU64::new(0));
         let gauge = Self { statm, status, page, shmem };
         gauge.survey()?;
@@ -46,14 +49,14 @@ impl Gauge {
 
     fn pages(&self) -> io::Result<(u64, u64)> {
         let mut buffer = [0; 128];
-        let length = self.statm.read_at(&mut buffer, 0)?;
+        let length = fallible(|| self.statm.read_at(&mut buffer, 0))?;
         resident_pages(&buffer[..length])
     }
 
     /// Looks at shared memory anew. Five microseconds.
     pub(crate) fn survey(&self) -> io::Result<()> {
         let mut buffer = [0; 4096];
-        let length = self.status.read_at(&mut buffer, 0)?;
+        let length = fallible(|| self.status.read_at(&mut buffer, 0))?;
         let text = String::from_utf8_lossy(&buffer[..length]);
         // Kernels before 4.5 do not tell it apart.
         let shmem = field(&text, "RssShmem:").unwrap_or(0).saturating_mul(1024);
@@ -82,7 +85,7 @@ fn page_size() -> io::Result<u64> {
         return Ok(*page);
     }
     const PAGE_SIZE_ENTRY: usize = 6;
-    let bytes = std::fs::read("/proc/self/auxv")?;
+    let bytes = fallible(|| std::fs::read("/proc/self/auxv"))?;
     let (words, _) = bytes.as_chunks::<{ size_of::<usize>() }>();
     let mut words = words.iter().map(|word| usize::from_ne_bytes(*word));
     while let (Some(entry), Some(value)) = (words.next(), words.next()) {

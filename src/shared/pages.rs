@@ -13,6 +13,7 @@ use super::header::HEADER_BYTES;
 use super::read::Source;
 use super::{Shared, Verify};
 use crate::error::{Error, FormatProblem};
+use crate::fault::fallible;
 
 /// A mapped file, header and payload.
 ///
@@ -43,7 +44,7 @@ impl Mapped {
         // superuser) gives the permission and changes it in place, no program
         // can rule out; `Shared::open` says so and relies on nobody doing it,
         // as the loader of the system does for the libraries it maps.
-        let map = unsafe { MmapOptions::new().len(length).map(&source.file) };
+        let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let mapped = Self::new(map.map_err(|error| source.io("map", error))?, source)?;
         // Whoever changed the permissions meanwhile is found out here.
         refuse_writable(source)?;
@@ -101,7 +102,7 @@ impl<D: ?Sized + Content> Shared<D> {
         let length = mapped_length(&source)?;
         // SAFETY: The caller promises that the file does not change while this
         // map lives; it lives in the returned value and its clones.
-        let map = unsafe { MmapOptions::new().len(length).map(&source.file) };
+        let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let map = map.map_err(|error| source.io("map", error))?;
         let mapped = Mapped::new(map, &source)?;
         Self::from_mapped(source, mapped, verify)
@@ -313,6 +314,23 @@ mod tests {
             assert_eq!(*mapped, [1, 2, 3]);
             assert!(mapped.is_mapped());
         }
+    }
+
+    #[test]
+    fn a_map_on_the_callers_word_that_is_refused_says_what_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = written(directory.path());
+        let mut actions = Vec::new();
+        let (_, mapped) = crate::fault::each_site(
+            // SAFETY: The file is this test's own, which does not change it.
+            || unsafe { Shared::<[u32]>::map(&path, Verify::Payload) },
+            |_, outcome| match outcome {
+                Err(Error::SharedIo { action, .. }) => actions.push(action),
+                other => panic!("{other:?}"),
+            },
+        );
+        assert_eq!(*mapped.unwrap(), [1, 2, 3]);
+        assert_eq!(actions, ["open", "open", "open", "read", "map", "read"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::element::Spec;
 use super::element::sealed::Stored;
 use super::header::{HEADER_BYTES, Header};
 use crate::error::{Error, FormatProblem};
+use crate::fault::fallible;
 
 /// An open file whose header is sound and agrees with the type asked for.
 pub(super) struct Source {
@@ -29,14 +30,14 @@ impl Source {
         let format = |problem| Error::SharedFormat { path: path.clone(), problem };
 
         // Asked before opening too, because opening a pipe waits for its writer.
-        regular(&fs::metadata(&path).map_err(io("open"))?).map_err(format)?;
-        let mut file = options().open(&path).map_err(io("open"))?;
-        let metadata = file.metadata().map_err(io("open"))?;
+        regular(&fallible(|| fs::metadata(&path)).map_err(io("open"))?).map_err(format)?;
+        let mut file = fallible(|| options().open(&path)).map_err(io("open"))?;
+        let metadata = fallible(|| file.metadata()).map_err(io("open"))?;
         regular(&metadata).map_err(format)?;
 
         let mut head = Vec::with_capacity(HEADER_BYTES);
         let limit = HEADER_BYTES as u64;
-        file.by_ref().take(limit).read_to_end(&mut head).map_err(io("read"))?;
+        fallible(|| file.by_ref().take(limit).read_to_end(&mut head)).map_err(io("read"))?;
         let bytes = metadata.len();
         let header = Header::decode(&head, bytes, spec).map_err(format)?;
         Ok(Self { path, file, bytes, header })
@@ -44,7 +45,8 @@ impl Source {
 
     /// The file's present state; an error if its length has changed.
     pub(super) fn recheck(&self) -> Result<Metadata, Error> {
-        let metadata = self.file.metadata().map_err(|source| self.io("read", source))?;
+        let metadata =
+            fallible(|| self.file.metadata()).map_err(|source| self.io("read", source))?;
         if metadata.len() == self.bytes {
             return Ok(metadata);
         }
@@ -61,7 +63,7 @@ impl Source {
         let Some(mut data) = count.and_then(|count| D::zeroed(count).ok()) else {
             return Err(self.io("find memory for", io::ErrorKind::OutOfMemory.into()));
         };
-        if let Err(source) = self.file.read_exact(data.bytes_mut()) {
+        if let Err(source) = fallible(|| self.file.read_exact(data.bytes_mut())) {
             return Err(self.io("read", source));
         }
         self.header.verify(data.bytes()).map_err(|problem| self.problem(problem))?;

@@ -15,6 +15,7 @@ use super::element::sealed::Stored;
 use super::element::{Element, Spec};
 use super::header::{HEADER_BYTES, Header};
 use crate::error::Error;
+use crate::fault::fallible;
 
 /// Elements given one by one are written in pieces of this many bytes.
 const BUFFER_BYTES: usize = 1 << 18;
@@ -137,7 +138,7 @@ impl Writer {
             let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
             // The header is known at the end; until then its place is a hole,
             // which no reader takes for a header.
-            out.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
+            fallible(|| out.seek(SeekFrom::Start(HEADER_BYTES as u64)))?;
             Ok((out, temporary))
         };
         let path = path.to_path_buf();
@@ -163,9 +164,9 @@ impl Writer {
         let count = self.payload_bytes / self.spec.size;
         let head = Header { count, checksum: self.hasher.finish() }.encode(&self.spec);
         self.attempt("write", |writer| {
-            writer.out.seek(SeekFrom::Start(0))?;
-            writer.out.write_all(&head)?;
-            writer.out.flush()
+            fallible(|| writer.out.seek(SeekFrom::Start(0)))?;
+            fallible(|| writer.out.write_all(&head))?;
+            fallible(|| writer.out.flush())
         })?;
         self.attempt("bring to the disk", |writer| writer.out.get_ref().sync_all())?;
 
@@ -192,7 +193,7 @@ impl Writer {
         let outcome = if self.failed {
             Err(io::Error::other("an earlier part could not be written"))
         } else {
-            step(self)
+            fallible(|| step(self))
         };
         outcome.map_err(|source| {
             self.failed = true;
@@ -224,7 +225,7 @@ impl Temporary {
             let tag = RandomState::new().build_hasher().finish();
             let path = directory.join(format!(".plimsoll-{tag:016x}.tmp"));
             tries += 1;
-            match options.open(&path) {
+            match fallible(|| options.open(&path)) {
                 Ok(file) => return Ok((file, Self { path, renamed: false })),
                 Err(error)
                     if error.kind() == io::ErrorKind::AlreadyExists && tries < NAME_TRIES => {}
@@ -234,7 +235,7 @@ impl Temporary {
     }
 
     fn rename(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
+        fallible(|| fs::rename(&self.path, target))?;
         self.renamed = true;
         Ok(())
     }
@@ -259,7 +260,8 @@ fn directory_of(path: &Path) -> &Path {
 /// Brings the new name to the disk.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
-    match File::open(directory_of(path))?.sync_all() {
+    let directory = fallible(|| File::open(directory_of(path)))?;
+    match fallible(|| directory.sync_all()) {
         // Some network file systems do not know the operation on a directory.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         outcome => outcome,

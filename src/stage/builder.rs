@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step::{Batched, Each, Fate, Flat, Init, Workers};
+use super::step::{Batched, Each, Fate, Flat, Init, Quietly, Workers};
 use super::{Footprint, Kind, Stage, StageSpec, Verb};
 use crate::error::BoxError;
 
@@ -64,7 +64,9 @@ impl<'env, I> StageBuilder<'env, I> {
         self,
         init: impl Fn() -> Result<S, E> + Send + Sync + 'env,
     ) -> StatefulStageBuilder<'env, I, S> {
-        StatefulStageBuilder { stage: self, init: Arc::new(move || init().map_err(Into::into)) }
+        let init = Quietly::new(init);
+        let init = Arc::new(move || (init.get())().map_err(Into::into));
+        StatefulStageBuilder { stage: self, init }
     }
 
     fn stateless(self) -> StatefulStageBuilder<'env, I, ()> {
@@ -196,7 +198,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         It::IntoIter: Send + 'env,
     {
         let Self { stage, init } = self;
-        let call = Arc::new(call);
+        let call = Arc::new(Quietly::new(call));
         stage.finish(None, true, move || {
             Verb::Expand(Box::new(Flat { workers: Workers::new(init.clone()), call: call.clone() }))
         })
@@ -210,7 +212,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         call: impl Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
         let Self { stage, init } = self;
-        let call = Arc::new(call);
+        let call = Arc::new(Quietly::new(call));
         stage.finish(Some(most), false, move || {
             let workers = Workers::new(init.clone());
             Verb::Step(Box::new(Batched { workers, most, call: call.clone() }))
@@ -222,7 +224,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         call: impl Fn(&mut S, I) -> Fate<O> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
         let Self { stage, init } = self;
-        let call = Arc::new(call);
+        let call = Arc::new(Quietly::new(call));
         stage.finish(None, false, move || {
             Verb::Step(Box::new(Each { workers: Workers::new(init.clone()), call: call.clone() }))
         })

@@ -3,8 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::step::Quietly;
+
 /// Tells how many bytes an item stands for.
 pub(crate) type Weigher<'env, T> = Arc<dyn Fn(&T) -> u64 + Send + Sync + 'env>;
+
+/// A weigher of a user's function, whose captures may panic when they are dropped.
+pub(crate) fn weigher<'env, T>(bytes: impl Fn(&T) -> u64 + Send + Sync + 'env) -> Weigher<'env, T> {
+    let bytes = Quietly::new(bytes);
+    Arc::new(move |item: &T| (bytes.get())(item))
+}
 
 /// The memory a stage needs, as its author knows it. All sizes are bytes.
 ///
@@ -63,7 +71,7 @@ impl<'env, I> Footprint<'env, I> {
     /// needs beside the item itself, its output included.
     #[must_use]
     pub fn per_item(bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
-        Self { per_item: Some(Arc::new(bytes)), ..Self::none() }
+        Self { per_item: Some(weigher(bytes)), ..Self::none() }
     }
 
     /// Both costs. Where both tell a cost for each item, it is their sum.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use builder::{StageBuilder, StatefulStageBuilder};
 pub use footprint::Footprint;
-pub(crate) use footprint::Weigher;
+pub(crate) use footprint::{Weigher, weigher};
 pub(crate) use step::{
     Children, Expand, Numbered, Opening, Quietly, Step, Watch, Yield, forget_each, forget_quietly,
     guard,
@@ -129,7 +129,7 @@ impl<'env, I, O> Stage<'env, I, O> {
     #[must_use]
     pub fn weigh(mut self, bytes: impl Fn(&O) -> u64 + Send + Sync + 'env) -> Self {
         self.spec.weighs_outputs = true;
-        self.weigher = Some(Arc::new(bytes));
+        self.weigher = Some(weigher(bytes));
         self
     }
 

@@ -177,6 +177,10 @@ impl<T> Quietly<T> {
         Self(Some(value))
     }
 
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("only drop takes the value")
+    }
+
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.as_mut().expect("only drop takes the value")
     }
@@ -191,7 +195,7 @@ impl<T> Drop for Quietly<T> {
 /// `map`, `try_map` and `filter_map`.
 pub(crate) struct Each<'env, S, F> {
     pub(crate) workers: Workers<'env, S>,
-    pub(crate) call: std::sync::Arc<F>,
+    pub(crate) call: std::sync::Arc<Quietly<F>>,
 }
 
 impl<I, O, S, F> Step<I, O> for Each<'_, S, F>
@@ -244,10 +248,11 @@ impl<S: Send, F> Each<'_, S, F> {
     ) where
         F: Fn(&mut S, I) -> Fate<O>,
     {
+        let call = self.call.get();
         while !watch.is_abandoned() {
             let Some(Numbered { offset, value }) = items.next() else { break };
             *at = offset;
-            match (self.call)(state, value) {
+            match call(state, value) {
                 Fate::Kept(value) => out.items.push(Numbered { offset, value }),
                 Fate::Filtered => out.filtered += 1,
                 Fate::Failed(error) => {
@@ -265,7 +270,7 @@ impl<S: Send, F> Each<'_, S, F> {
 pub(crate) struct Batched<'env, S, F> {
     pub(crate) workers: Workers<'env, S>,
     pub(crate) most: usize,
-    pub(crate) call: std::sync::Arc<F>,
+    pub(crate) call: std::sync::Arc<Quietly<F>>,
 }
 
 impl<I, O, S, F> Step<I, O> for Batched<'_, S, F>
@@ -317,7 +322,7 @@ impl<S: Send, F> Batched<'_, S, F> {
                 return Err(Opening::Broken(cause));
             }
         };
-        match guard(|| (self.call)(&mut state, batch)) {
+        match guard(|| (self.call.get())(&mut state, batch)) {
             Ok(values) => {
                 self.workers.put_back(state);
                 let returned = values.len();
@@ -349,7 +354,7 @@ fn copy_of(cause: &Cause) -> Cause {
 /// `flat_map`.
 pub(crate) struct Flat<'env, S, F> {
     pub(crate) workers: Workers<'env, S>,
-    pub(crate) call: std::sync::Arc<F>,
+    pub(crate) call: std::sync::Arc<Quietly<F>>,
 }
 
 impl<'env, I, O, S, F, It> Expand<'env, I, O> for Flat<'env, S, F>
@@ -367,7 +372,7 @@ where
                 return Err(Opening::Broken(cause));
             }
         };
-        match guard(|| (self.call)(&mut state, item).into_iter()) {
+        match guard(|| (self.call.get())(&mut state, item).into_iter()) {
             Ok(children) => {
                 self.workers.put_back(state);
                 Ok(Box::new(Rest(children)))

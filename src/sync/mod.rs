@@ -25,6 +25,8 @@ mod real {
     use std::thread::{Builder, Scope, ScopedJoinHandle};
     use std::time::{Duration, Instant};
 
+    use crate::fault::fallible;
+
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use std::thread::{JoinHandle, scope};
@@ -41,7 +43,7 @@ mod real {
         name: String,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
-        Builder::new().name(name).spawn(work)
+        fallible(|| Builder::new().name(name).spawn(work))
     }
 
     /// Starts a thread of a run that may borrow.
@@ -50,7 +52,7 @@ mod real {
         name: String,
         work: impl FnOnce() + Send + 'scope,
     ) -> io::Result<ScopedJoinHandle<'scope, ()>> {
-        Builder::new().name(name).spawn_scoped(scope, work)
+        fallible(|| Builder::new().name(name).spawn_scoped(scope, work))
     }
 
     /// Time since a run began.

@@ -96,6 +96,15 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     holds()
 }
 
+/// Threads of this process that belong to a run.
+#[cfg(target_os = "linux")]
+pub(crate) fn run_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("linux tells threads");
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("plimsoll")).count()
+}
+
 /// A well-mixed number that depends on both.
 pub(crate) fn mix(salt: u64, key: u64) -> u64 {
     let mut bits = key.wrapping_add(salt.wrapping_mul(0x9E37_79B9_7F4A_7C15));

@@ -1,7 +1,11 @@
 //! Workers whose states are not built yet: how many may begin before it is known what
 //! one really takes.
 
-use super::*;
+use crate::budget::Budget;
+use crate::engine::scheduler::*;
+use crate::plan::{Settings, plan};
+use crate::queue::{Entry, Need};
+use crate::stage::{Footprint, Stage};
 
 /// A scheduler of one stage with four workers of `per_worker` bytes, and eight items
 /// that wait for it.

@@ -1,0 +1,101 @@
+//! Steps of reading and writing shared files that the system refuses.
+
+use std::fs;
+use std::path::Path;
+
+use super::super::{PLANNED, each_site};
+use crate::{Error, Shared};
+
+/// Open descriptors and maps of this process that lead below `directory`.
+fn held_below(directory: &Path) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let open = descriptors.filter(|entry| {
+        // One that was closed meanwhile, by another test, leads nowhere.
+        let link = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
+        link.is_some_and(|link| link.starts_with(directory))
+    });
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let directory = directory.to_str().unwrap();
+    open.count() + maps.lines().filter(|line| line.contains(directory)).count()
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// What was tried, if it failed because the system was made to refuse it.
+#[track_caller]
+fn refused(error: Error, at: &Path) -> &'static str {
+    let Error::SharedIo { action, path, source } = error else { panic!("{error}") };
+    assert_eq!((path.as_path(), source.to_string()), (at, PLANNED.to_owned()));
+    action
+}
+
+/// Refuses each step of `read` in turn; the steps by their names.
+fn refusals(read: impl Fn(&Path) -> Result<Shared<[u64]>, Error>) -> Vec<&'static str> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.plim");
+    Shared::<[u64]>::write(&path, &[1, 2, 3]).unwrap();
+    let mut actions = Vec::new();
+    let (_, table) = each_site(
+        || read(&path),
+        |_, outcome| {
+            actions.push(refused(outcome.unwrap_err(), &path));
+            assert_eq!(held_below(directory.path()), 0, "after {actions:?}");
+            assert_eq!(*read(&path).unwrap(), [1, 2, 3]);
+        },
+    );
+    assert_eq!(*table.unwrap(), [1, 2, 3]);
+    assert_eq!(held_below(directory.path()), 0);
+    actions
+}
+
+#[test]
+fn a_table_that_cannot_be_read_leaves_nothing_behind() {
+    let opened = refusals(|path| Shared::open(path));
+    // Looked at, opened, looked at; the header; the permissions before and after.
+    assert_eq!(opened, ["open", "open", "open", "read", "read", "map", "read", "read"]);
+    let loaded = refusals(|path| Shared::load(path));
+    assert_eq!(loaded, ["open", "open", "open", "read", "read"]);
+}
+
+#[test]
+fn a_table_that_is_held_is_seen_to_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.plim");
+    Shared::<[u64]>::write(&path, &[1, 2, 3]).unwrap();
+    let _table = Shared::<[u64]>::open(&path).unwrap();
+    let _file = fs::File::open(&path).unwrap();
+    assert_eq!(held_below(directory.path()), 2);
+}
+
+#[test]
+fn a_table_that_cannot_be_written_leaves_the_old_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.plim");
+    Shared::<[u64]>::write(&path, &[0]).unwrap();
+    let mut actions = Vec::new();
+    let (_, written) = each_site(
+        || Shared::<[u64]>::write(&path, &[1, 2]),
+        |_, outcome| {
+            let action = refused(outcome.unwrap_err(), &path);
+            actions.push(action);
+            assert_eq!(held_below(directory.path()), 0, "after {actions:?}");
+            assert_eq!(names_in(directory.path()), ["a.plim"], "after {actions:?}");
+            // Refused after the new file has its name, it is the new one.
+            let renamed = action == "sync the directory of";
+            let expected: &[u64] = if renamed { &[1, 2] } else { &[0] };
+            assert_eq!(*Shared::<[u64]>::open(&path).unwrap(), *expected);
+            Shared::<[u64]>::write(&path, &[0]).unwrap();
+        },
+    );
+    written.unwrap();
+    assert_eq!(*Shared::<[u64]>::open(&path).unwrap(), [1, 2]);
+    assert_eq!(actions[..2], ["create", "create"]);
+    let (sync, rest) = (["sync the directory of"; 2], &actions[2..]);
+    let (writes, named) = rest.split_at(rest.iter().take_while(|name| **name == "write").count());
+    assert!(writes.len() >= 5, "the payload, and the header in four steps: {actions:?}");
+    assert_eq!(named[..2], ["bring to the disk", "give its name to"]);
+    assert_eq!(named[2..], sync);
+}
