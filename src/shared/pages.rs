@@ -277,8 +277,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn pages_are_counted_where_they_are_touched() {
         let before = pages_touched().expect("Linux tells");
-        // Written, not zeroed: zeroed pages are mapped when they are first written.
-        let block = vec![1u8; 8 << 20];
+        // Written, not zeroed: zeroed pages are mapped when they are first written. So
+        // large that the allocator has no such block left from before.
+        let block = vec![1u8; 48 << 20];
         let after = pages_touched().expect("Linux tells");
         assert!(block.iter().all(|byte| *byte == 1));
         let elsewhere = std::thread::spawn(pages_touched).join().unwrap().expect("Linux tells");

@@ -13,9 +13,8 @@
 mod fairness;
 mod model;
 mod naive;
-mod workers;
-
 mod real;
+mod workers;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -196,6 +195,15 @@ fn stages_that_wait_and_guesses_that_are_too_large_stop_nobody() {
     search_all(&waiting, 2);
     // A little too large, and larger than the whole line.
     search_all(&vary(cases, &[1, 1_000], |case, believed| case.believed = *believed), 2);
+}
+
+#[test]
+fn whatever_real_memory_is_found_to_be_stops_nobody() {
+    let patterns: [&[(u64, u64)]; 3] = [&[(2, 3)], &[(1, 1), (1, 2)], &[(0, 1), (2, 1)]];
+    let cases = both_orders(patterns.map(|pattern| Case::new(families(pattern))).into());
+    let cases = vary(cases, &[2, 1], |case, workers| case.workers = *workers);
+    let cases = vary(cases, &[6, 1], |case, spare| (case.spare, case.unsettled) = (*spare, true));
+    search_all(&cases, 6);
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub(super) struct Case {
     pub(super) spare: u64,
     pub(super) queue_bound: usize,
     pub(super) window: u64,
+    /// Real memory may be found to be anything at any moment, and calls to take more
+    /// than declared; workers keep a byte each.
+    pub(super) unsettled: bool,
     /// Items wanted for a call of the last stage.
     pub(super) gather: Option<u64>,
     /// A stage whose calls take no core.
@@ -100,6 +103,7 @@ impl Case {
             spare: 0,
             queue_bound: 4,
             window: 64,
+            unsettled: false,
             gather: None,
             waits: None,
             believed: 0,

@@ -53,6 +53,7 @@ impl Case {
         for (index, segment) in plan.segments.iter_mut().enumerate() {
             segment.workers = if index == sink { 1 } else { self.workers };
             segment.queue_bound = self.queue_bound;
+            segment.per_worker = u64::from(self.unsettled);
             segment.waits = self.waits == Some(index);
             segment.gather = self.gather.filter(|_| index + 1 == sink);
         }
@@ -182,6 +183,23 @@ impl State<'_> {
         next
     }
 
+    /// What a look at real memory may find: that it is as accounted, or far too much, and
+    /// a call that took three times what was wanted.
+    fn looks(&self) -> Vec<Self> {
+        let found = [(0, u64::MAX), (u64::MAX, 0)];
+        let mut next: Vec<_> = found
+            .map(|(withheld, spare)| {
+                self.changed(|next| {
+                    next.scheduler.observe(withheld, spare, next.now);
+                })
+            })
+            .into();
+        if self.scheduler.segments[1].heft == 1.0 {
+            next.push(self.changed(|next| next.scheduler.note_heft(Some(1), 3.0)));
+        }
+        next
+    }
+
     fn halt(&mut self, why: Halt) {
         let mut dropped = Vec::new();
         self.scheduler.halt(why, &mut dropped);
@@ -207,7 +225,13 @@ impl Scheme for State<'_> {
     }
 
     fn disturbances(&self) -> Vec<Self> {
-        if !self.case.may_stop || self.scheduler.is_over() {
+        if self.scheduler.is_over() {
+            return Vec::new();
+        }
+        if self.case.unsettled {
+            return self.looks();
+        }
+        if !self.case.may_stop {
             return Vec::new();
         }
         let mut next = vec![self.changed(|next| next.halt(Halt::Cancelled))];
