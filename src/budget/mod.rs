@@ -4,6 +4,8 @@ mod cgroup;
 mod env;
 mod machine;
 mod mounts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod size;
 #[cfg(test)]
 mod tests;
