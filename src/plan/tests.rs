@@ -76,6 +76,18 @@ fn scarce_memory_is_shared_by_need_and_not_by_position() {
 }
 
 #[test]
+fn whoever_asks_for_more_gets_more_in_proportion() {
+    let asks = |name, workers| StageSpec {
+        workers: Some(workers),
+        ..memory(name, Footprint::per_worker(100 * MIB))
+    };
+    let specs = [asks("four", 4), asks("twelve", 12)];
+    // 800 MiB are left beside the first workers: six more, and 200 MiB for items.
+    let plan = plan(&Budget::new(1_000 * MIB, 2), &specs, &SETTINGS).expect("it fits");
+    assert_eq!(workers(&plan), [2, 6]);
+}
+
+#[test]
 fn what_cannot_fit_is_named_with_the_missing_bytes() {
     let specs = [cpu("parse"), memory("screen", Footprint::per_worker(3 * GIB))];
     let error = plan(&Budget::new(GIB, 2), &specs, &SETTINGS).expect_err("it cannot fit");
