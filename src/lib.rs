@@ -95,6 +95,26 @@ pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 
+/// The door of the fuzz targets in `tests/fuzz`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "not for users")]
+pub mod fuzzing {
+    use std::path::Path;
+
+    pub fn variables(data: &[u8]) {
+        crate::budget::properties::variables(data);
+    }
+
+    pub fn cgroups(root: &Path, data: &[u8]) {
+        crate::budget::properties::cgroups(root, data);
+    }
+
+    pub fn file(path: &Path, data: &[u8]) {
+        crate::shared::properties::file(path, data);
+    }
+}
+
 /// The code blocks of the README are run as tests, too.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -280,9 +280,10 @@ fn an_endless_flat_map_is_drawn_within_the_line_and_dropped_early() {
                     let now = drawn.load(Ordering::SeqCst);
                     std::mem::replace(&mut before, now) == now
                 }));
-                assert!(before <= 100 + 3 * 64 * 1024 / 8, "{before} children were drawn");
                 drop(stream);
-                assert_eq!(drawn.load(Ordering::SeqCst), before);
+                // Not `before`: a thread may have slept for longer than we looked.
+                let all = drawn.load(Ordering::SeqCst);
+                assert!(all <= 100 + 3 * 64 * 1024 / 8, "{all} children were drawn");
             },
         );
     }

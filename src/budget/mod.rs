@@ -5,6 +5,8 @@ mod env;
 mod headroom;
 mod machine;
 mod mounts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod size;
 #[cfg(test)]
 mod tests;

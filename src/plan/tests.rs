@@ -31,6 +31,27 @@ fn every_byte_of_the_budget_is_accounted_for() {
     assert_eq!(plan.line(), (1024 - 200 - 4 * 100) * MIB);
     assert_eq!(plan.reserve(), plan.line() / 2);
     assert_eq!(plan.threads(), 5);
+    assert_eq!((plan.memory(), plan.cores(), plan.window()), (GIB, 4, 1_000));
+    let screen = &plan.stages()[1];
+    assert_eq!((screen.name(), screen.kind()), ("screen", Kind::Memory));
+    assert_eq!((screen.per_worker(), screen.shared()), (100 * MIB, 200 * MIB));
+}
+
+#[test]
+fn two_of_the_largest_items_are_kept_if_they_are_more_than_a_quarter() {
+    let specs = [memory("screen", Footprint::per_worker(100 * MIB))];
+    let settings = Settings { largest_item: Some(300 * MIB), ..SETTINGS };
+    let plan = plan(&Budget::new(1_000 * MIB, 8), &specs, &settings).expect("it fits");
+    assert_eq!(workers(&plan), [4], "one, and what fits beside 600 MiB");
+    assert_eq!((plan.line(), plan.reserve()), (600 * MIB, 300 * MIB));
+}
+
+#[test]
+fn the_line_carries_at_least_one_item_and_its_output() {
+    let least = |bytes| plan(&Budget::new(bytes, 1), &[cpu("a")], &SETTINGS);
+    assert_eq!(least(32).expect("twice in and out").line(), 32);
+    let error = least(31).expect_err("too little");
+    assert!(matches!(error, Error::NoRoom { needed: 32, available: 31, .. }), "{error}");
 }
 
 #[test]
@@ -52,6 +73,18 @@ fn scarce_memory_is_shared_by_need_and_not_by_position() {
     let specs = [memory("first", heavy), memory("second", Footprint::per_worker(100 * MIB))];
     let plan = plan(&Budget::new(700 * MIB, 8), &specs, &SETTINGS).expect("it fits");
     assert_eq!(workers(&plan), [3, 2], "600 MiB, less what is kept for items");
+}
+
+#[test]
+fn whoever_asks_for_more_gets_more_in_proportion() {
+    let asks = |name, workers| StageSpec {
+        workers: Some(workers),
+        ..memory(name, Footprint::per_worker(100 * MIB))
+    };
+    let specs = [asks("four", 4), asks("twelve", 12)];
+    // 800 MiB are left beside the first workers: six more, and 200 MiB for items.
+    let plan = plan(&Budget::new(1_000 * MIB, 2), &specs, &SETTINGS).expect("it fits");
+    assert_eq!(workers(&plan), [2, 6]);
 }
 
 #[test]
@@ -94,6 +127,91 @@ fn adjacent_cpu_stages_share_a_queue_unless_the_ledger_stands_between() {
 }
 
 #[test]
+fn a_demand_comes_before_what_others_would_like() {
+    let heavy = |name| memory(name, Footprint::per_worker(100 * MIB));
+    let demand = |workers| {
+        let budget = Budget::new(700 * MIB, 8).with_workers("second", workers);
+        plan(&budget, &[heavy("first"), heavy("second")], &SETTINGS)
+    };
+    // 500 MiB are left beside the first workers, of which 125 are kept.
+    assert_eq!(workers(&demand(4).expect("three more fit")), [1, 4]);
+    let error = demand(6).expect_err("five more do not");
+    assert!(
+        matches!(error, Error::NoRoom { needed, available, budget, .. }
+            if (needed, available, budget) == (200 * MIB, 75 * MIB, 700 * MIB)),
+        "{error}"
+    );
+}
+
+#[test]
+fn stages_that_run_in_one_go_have_their_workers_together() {
+    let budget = Budget::new(GIB, 2).with_footprint("a", MIB).with_footprint("b", 2 * MIB);
+    let specs = || [cpu("a"), cpu("b")];
+    let together = plan(&budget.clone().with_workers("b", 2), &specs(), &SETTINGS).expect("fits");
+    assert_eq!((together.segments.len(), together.line()), (2, GIB - 2 * 3 * MIB));
+    let reasons: Vec<_> = together.stages().iter().map(StagePlan::reason).collect();
+    assert_eq!(reasons, ["given by the caller", "runs in one go with a"]);
+    let apart = plan(&budget.with_workers("b", 3), &specs(), &SETTINGS).expect("fits");
+    assert_eq!((workers(&apart), apart.segments.len()), (vec![2, 3], 3));
+}
+
+#[test]
+fn what_gathers_or_is_counted_stands_alone() {
+    let gathers = || StageSpec { gather: Some(100), ..cpu("b") };
+    let counts = || StageSpec { counts_items: true, ..cpu("b") };
+    for (specs, apart) in [
+        ([cpu("a"), cpu("b"), cpu("c")], [0, 0, 0]),
+        ([cpu("a"), gathers(), cpu("c")], [0, 1, 2]),
+        ([cpu("a"), counts(), cpu("c")], [0, 1, 1]),
+        ([cpu("a"), memory("b", Footprint::per_worker(0)), cpu("c")], [0, 1, 2]),
+    ] {
+        let plan = plan(&Budget::new(GIB, 2), &specs, &SETTINGS).expect("it fits");
+        assert_eq!(plan.stages.iter().map(|stage| stage.segment).collect::<Vec<_>>(), apart);
+    }
+}
+
+#[test]
+fn queues_feed_every_worker_and_hold_two_batches() {
+    let specs = [
+        memory("a", Footprint::per_worker(0)),
+        StageSpec { workers: Some(6), ..memory("b", Footprint::per_worker(0)) },
+        StageSpec { gather: Some(100), ..cpu("c") },
+    ];
+    let queues = |ordered| {
+        let settings = Settings { ordered, ..SETTINGS };
+        let plan = plan(&Budget::new(GIB, 2), &specs, &settings).expect("it fits");
+        let queue = |segment: &SegmentPlan| (segment.queue_bound, segment.waits, segment.gather);
+        plan.segments.iter().map(queue).collect::<Vec<_>>()
+    };
+    let inner = [(8, false, None), (24, true, None), (200, false, Some(100))];
+    assert_eq!(queues(false), [&inner[..], &[(8, false, None)]].concat());
+    assert_eq!(queues(true), [&inner[..], &[(1_000, false, None)]].concat());
+}
+
+#[test]
+fn what_is_counted_is_told() {
+    let mut specs = [cpu("a"), cpu("b"), cpu("c"), cpu("d")];
+    for (spec, counts) in specs.iter_mut().zip([(false, false), (true, false), (false, true)]) {
+        (spec.counts_items, spec.weighs_outputs) = counts;
+    }
+    (specs[3].counts_items, specs[3].weighs_outputs) = (true, true);
+    let plan = plan(&Budget::new(GIB, 2), &specs, &SETTINGS).expect("it fits");
+    let counted: Vec<_> = plan.stages.iter().map(|stage| stage.counted).collect();
+    assert_eq!(counted, ["-", "call", "output", "call+output"]);
+}
+
+#[test]
+fn nobody_has_more_than_4096_cores_or_workers() {
+    let cores = |cores| plan(&Budget::new(GIB, cores), &[cpu("a")], &SETTINGS);
+    assert_eq!(cores(4_096).expect("as many as may be").threads(), 4_097);
+    assert!(matches!(cores(4_097), Err(Error::Setting { value: 4_097, .. })));
+    let workers =
+        |workers| plan(&Budget::new(GIB, 1).with_workers("a", workers), &[cpu("a")], &SETTINGS);
+    assert_eq!(workers(4_096).expect("as many as may be").threads(), 1 + 1 + 4_096);
+    assert!(matches!(workers(4_097), Err(Error::Setting { value: 4_097, .. })));
+}
+
+#[test]
 fn names_and_settings_that_cannot_work_are_refused() {
     let budget = Budget::new(GIB, 2);
     let clash = plan(&budget, &[cpu("top-k"), cpu("TOP K")], &SETTINGS);
@@ -108,6 +226,8 @@ fn names_and_settings_that_cannot_work_are_refused() {
     assert!(matches!(plan(&budget, &[empty], &SETTINGS), Err(Error::Setting { .. })));
     let shut = Settings { window: 0, ..SETTINGS };
     assert!(matches!(plan(&budget, &[cpu("a")], &shut), Err(Error::Setting { .. })));
+    let weightless = Settings { largest_item: Some(0), ..SETTINGS };
+    assert!(matches!(plan(&budget, &[cpu("a")], &weightless), Err(Error::Setting { .. })));
     let nothing = plan(&Budget::new(0, 2), &[cpu("a")], &SETTINGS);
     assert!(matches!(nothing, Err(Error::ZeroBudget { what: "memory", .. })));
 }

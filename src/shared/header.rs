@@ -123,7 +123,7 @@ impl Header {
 }
 
 /// Writes the checksum of the header into the header.
-fn seal(bytes: &mut [u8; HEADER_BYTES]) {
+pub(super) fn seal(bytes: &mut [u8; HEADER_BYTES]) {
     let checksum = XxHash3_64::oneshot(&bytes[..AT_CHECKSUM]);
     bytes[AT_CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
 }

@@ -4,6 +4,8 @@
 mod element;
 mod header;
 mod pages;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod read;
 mod write;
 

@@ -162,8 +162,9 @@ pub(crate) fn guard<R>(run: impl FnOnce() -> R) -> Result<R, Cause> {
 
 /// Drops user values; a panic of theirs ends here.
 pub(crate) fn forget_quietly<T>(value: T) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) else { return };
     // A payload whose drop panics again is leaked: there is nowhere left to tell.
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }
 }
