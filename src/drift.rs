@@ -20,7 +20,7 @@ pub(crate) struct Look {
     pub(crate) line: u64,
     /// What of it is booked, overweight included.
     pub(crate) held: u64,
-    /// What the oldest may need beyond what it holds.
+    /// What the next oldest may need, which is never held up.
     pub(crate) oldest: u64,
 }
 

@@ -301,10 +301,11 @@ impl<T> Scheduler<T> {
         kept.saturating_add(self.ledger.held())
     }
 
-    /// Bytes that the oldest may come to need beyond what it holds, if it is no larger
-    /// than what was seen so far.
+    /// Bytes that the next oldest may come to need, if it is no larger than what was
+    /// seen so far. What this one holds is no part of it: it may be freed and yet stay
+    /// with the allocator when the next one asks.
     pub(crate) fn oldest_may_need(&self) -> u64 {
-        self.largest_step.saturating_sub(self.ledger.reserve_held())
+        self.largest_step
     }
 
     /// Whether somebody waits for nothing but the tightening of the line to end.
