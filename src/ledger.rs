@@ -166,11 +166,6 @@ impl Ledger {
         self.room(Account::Reserve)
     }
 
-    /// Bytes of the reserve that the oldest chain holds.
-    pub(crate) fn reserve_held(&self) -> u64 {
-        self.reserve
-    }
-
     /// Bytes held by permits.
     pub(crate) fn booked(&self) -> u64 {
         self.common + self.reserve

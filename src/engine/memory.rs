@@ -34,12 +34,13 @@ pub(crate) struct Memory {
     /// By segment, the source's last: the call that touched most beyond what was
     /// declared for it.
     heaviest: Vec<Touched>,
-    next_probe: Nanos,
 }
 
 /// Memory that one call was the first to touch.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touched {
+    /// Before that, a short call is not measured.
+    next: Nanos,
     bytes: u64,
     declared: u64,
     calls: u64,
@@ -49,8 +50,11 @@ struct Touched {
 
 /// After so long a look is due, whatever changed hands.
 const LOOK_INTERVAL: Nanos = 1_000_000;
-/// Between two calls whose memory is measured.
+/// Between two short calls of a segment whose memory is measured.
 const PROBE_INTERVAL: Nanos = 1_000_000;
+/// A call that is likely to last so long is measured in any case: that is a hundredth of
+/// a percent of it.
+const LONG_CALL: Nanos = 500_000;
 /// Bytes that may change hands before a look is due: a 64th of the line within these.
 const STRIDES: (u64, u64) = (1 << 20, 16 << 20);
 
@@ -84,7 +88,6 @@ impl Memory {
             tight: 0,
             squeezed: 0,
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
-            next_probe: 0,
         }
     }
 
@@ -154,13 +157,25 @@ impl Memory {
         self.trims.done(now, took, before.saturating_sub(after), self.drift);
     }
 
-    /// Whether the next call is to be measured.
-    pub(crate) fn begins_probe(&mut self, now: Nanos) -> bool {
-        let due = self.blind.is_none() && now >= self.next_probe;
+    /// Whether a call of `segment` (`None`: of the source) that is likely to last `likely`
+    /// is to be measured: the first one is, and every long one.
+    pub(crate) fn begins_probe(
+        &mut self,
+        segment: Option<usize>,
+        likely: Nanos,
+        now: Nanos,
+    ) -> bool {
+        let place = self.place(segment);
+        let touched = &mut self.heaviest[place];
+        let due = self.blind.is_none() && (now >= touched.next || likely >= LONG_CALL);
         if due {
-            self.next_probe = now + PROBE_INTERVAL;
+            touched.next = now + PROBE_INTERVAL;
         }
         due
+    }
+
+    fn place(&self, segment: Option<usize>) -> usize {
+        segment.unwrap_or(self.heaviest.len() - 1)
     }
 
     /// A call of `segment` (`None`: the source) touched so many fresh bytes; so many were
@@ -173,7 +188,7 @@ impl Memory {
         declared: u64,
         kept: u64,
     ) -> f64 {
-        let place = segment.unwrap_or(self.heaviest.len() - 1);
+        let place = self.place(segment);
         self.heaviest[place].add(bytes, declared.saturating_add(kept));
         match is_heavy(bytes, declared.saturating_add(kept)) {
             true => (bytes - kept) as f64 / declared.max(1) as f64,

@@ -138,9 +138,10 @@ impl<'r> Run<'r> {
         dropped: &mut Vec<BoxTask<'r>>,
     ) {
         self.wake_for_more(board);
-        let is_measured = board.memory.begins_probe(self.now());
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
+                let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
+                let is_measured = board.memory.begins_probe(Some(segment), likely, self.now());
                 let wanted = board.scheduler.wanted_by_call(&id, &rest);
                 let (took, touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
@@ -152,6 +153,7 @@ impl<'r> Run<'r> {
                 board.scheduler.settle(segment, took, self.now(), settlement, dropped);
             }
             Choice::Pull { id, most } => {
+                let is_measured = board.memory.begins_probe(None, 0, self.now());
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);

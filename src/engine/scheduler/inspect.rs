@@ -81,6 +81,17 @@ impl<T> Scheduler<T> {
         ids.filter_map(wanted).fold(0, u64::saturating_add)
     }
 
+    /// How long a call of `segment` with so many parcels of one item is likely to last;
+    /// for ever, if there was none yet.
+    pub(crate) fn likely_time(&self, segment: usize, parcels: u64) -> Nanos {
+        let segment = &self.segments[segment];
+        if segment.is_known {
+            (segment.nanos_per_item * parcels as f64) as Nanos
+        } else {
+            Nanos::MAX
+        }
+    }
+
     /// Bytes that a worker of `segment` keeps from its first call on.
     pub(crate) fn kept_by_worker(&self, segment: usize) -> u64 {
         self.segments[segment].per_worker
