@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fault::fallible;
@@ -80,9 +79,11 @@ fn resident_pages(statm: &[u8]) -> io::Result<(u64, u64)> {
 
 /// The unit of `statm`, which the kernel tells every process at its start.
 fn page_size() -> io::Result<u64> {
-    static PAGE: OnceLock<u64> = OnceLock::new();
-    if let Some(page) = PAGE.get() {
-        return Ok(*page);
+    /// Zero until it is known. Relaxed: whoever finds zero reads the same file again.
+    static PAGE: AtomicU64 = AtomicU64::new(0);
+    let known = PAGE.load(Ordering::Relaxed);
+    if known > 0 {
+        return Ok(known);
     }
     const PAGE_SIZE_ENTRY: usize = 6;
     let bytes = fallible(|| std::fs::read("/proc/self/auxv"))?;
@@ -90,7 +91,8 @@ fn page_size() -> io::Result<u64> {
     let mut words = words.iter().map(|word| usize::from_ne_bytes(*word));
     while let (Some(entry), Some(value)) = (words.next(), words.next()) {
         if entry == PAGE_SIZE_ENTRY {
-            return Ok(*PAGE.get_or_init(|| value as u64));
+            PAGE.store(value as u64, Ordering::Relaxed);
+            return Ok(value as u64);
         }
     }
     Err(invalid("/proc/self/auxv"))
