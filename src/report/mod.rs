@@ -366,7 +366,10 @@ impl Report {
         let starved = self.share(hungry.waited_memory, hungry.workers);
         if starved > 0.25 {
             let (name, percent) = (&hungry.name, percent(starved));
-            return Some(format!("memory: workers of {name} waited for it {percent} of the time"));
+            let real = if hungry.waited_real > hungry.waited_memory / 2 { "real " } else { "" };
+            return Some(format!(
+                "{real}memory: workers of {name} waited for it {percent} of the time"
+            ));
         }
         let computing: Duration = self.stages.iter().map(StageReport::worked).sum();
         if self.share(computing + self.sink_busy, self.cores) > 0.85 {
@@ -461,6 +464,9 @@ mod tests {
             told(ten_seconds([4, 10], 10, 0)),
             "memory: workers of screen waited for it 50 % of the time"
         );
+        let mut tight = ten_seconds([4, 10], 10, 0);
+        tight.stages[1].waited_real = Duration::from_secs(6);
+        assert_eq!(told(tight), "real memory: workers of screen waited for it 50 % of the time");
         assert_eq!(told(ten_seconds([1, 1], 0, 9)), "the sink, busy 90 % of the time");
         assert_eq!(told(ten_seconds([1, 1], 0, 0)), "");
         let mut single = ten_seconds([1, 9], 0, 0);

@@ -168,12 +168,18 @@ impl<T> Segment<T> {
     /// that was not called yet builds its state, and must fit into `spare`. Until the
     /// first is known to need no more than declared, ten times as much is allowed for.
     /// This never stops a segment: one whose workers are all at work gets them back.
-    fn may_take_worker(&self, spare: u64) -> bool {
+    pub(super) fn may_take_worker(&self, spare: u64) -> bool {
         if self.running < self.built || self.built == 0 || self.per_worker == 0 {
             return true;
         }
         let doubtful = if self.is_known { 1 } else { DOUBT * (self.built as u64 + 1) };
         self.per_worker.saturating_mul(doubtful) <= spare
+    }
+
+    /// Why memory keeps the head of the queue from being started, if it does.
+    pub(super) fn refusal(&self, spare: u64) -> Option<Refusal> {
+        let unbuilt = self.running < self.workers && !self.may_take_worker(spare);
+        self.hungry.or(unbuilt.then_some(Refusal::Tight))
     }
 
     /// Whether a call may start, as far as batching has a say.

@@ -46,7 +46,7 @@ impl<T> Scheduler<T> {
         } else if self.is_blocked_downstream(index) {
             WaitsFor::Downstream
         } else {
-            match segment.hungry {
+            match segment.refusal(self.spare) {
                 Some(Refusal::Full) => WaitsFor::Memory,
                 Some(Refusal::Tight) => WaitsFor::RealMemory,
                 None => WaitsFor::Core,

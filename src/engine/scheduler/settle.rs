@@ -120,6 +120,7 @@ impl<T> Scheduler<T> {
                 (self.segments[index].workers - self.segments[index].running) as u64 * passed;
             let blocked = self.is_blocked_downstream(index);
             let no_core = self.computing >= self.cores;
+            let spare = self.spare;
             let segment = &mut self.segments[index];
             // With every core at work, more input would not help.
             let account = if no_core && !segment.waits {
@@ -128,7 +129,7 @@ impl<T> Scheduler<T> {
                 &mut segment.waited.input
             } else if blocked {
                 &mut segment.waited.downstream
-            } else if let Some(refusal) = segment.hungry {
+            } else if let Some(refusal) = segment.refusal(spare) {
                 if refusal == Refusal::Tight {
                     segment.waited.tight += idle;
                 }

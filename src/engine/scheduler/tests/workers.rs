@@ -5,6 +5,7 @@ use crate::budget::Budget;
 use crate::engine::scheduler::*;
 use crate::plan::{Settings, plan};
 use crate::queue::{Entry, Need};
+use crate::report::WaitsFor;
 use crate::stage::{Footprint, Stage};
 
 /// A scheduler of one stage with four workers of `per_worker` bytes, and eight items
@@ -59,6 +60,8 @@ fn the_first_is_a_scout_where_ten_times_as_much_would_not_fit() {
     let mut running = start_all(&mut scheduler);
     assert_eq!(running.len(), 1);
     assert!(!scheduler.has_work(0), "nobody is woken for what may not start");
+    let state = scheduler.inspect()[0];
+    assert_eq!((state.running, state.waits_for), (1, WaitsFor::RealMemory));
     let kept = 1_000;
     assert_eq!(scheduler.accounted(), kept + 8, "what is built and what waits");
     finish(&mut scheduler, running.remove(0));
