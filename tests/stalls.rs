@@ -47,10 +47,10 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
                 assert!(eventually(|| stalled(&monitor).is_some()), "{:?}", monitor.snapshot());
                 let snapshot = stalled(&monitor).expect("it is stalled for good");
                 let stall = &snapshot.stalls()[0];
-                assert_eq!((stall.stage(), stall.item().source_index()), ("stage \"slow\"", 3));
+                assert_eq!((stall.stage(), stall.item().source_index()), ("slow", 3));
                 assert!(stall.lasted() >= SOON && stall.holds() >= 100, "{stall}");
                 let text = stall.to_string();
-                assert!(text.starts_with("stage \"slow\" has been at item 3 for 0."), "{text}");
+                assert!(text.starts_with("slow has been at item 3 for 0."), "{text}");
                 let slow = &snapshot.stages()[1];
                 assert_eq!((slow.name(), slow.running(), slow.workers()), ("slow", 1, 1));
                 assert_eq!(slow.waits_for(), WaitsFor::Nothing);
@@ -61,7 +61,7 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
             adds_up(&report);
             assert_eq!(report.stalls().len(), 1, "{report}");
             assert_eq!(report.stalls()[0].item().source_index(), 3);
-            assert!(report.to_string().contains("stalled  stage \"slow\" has been at item 3"));
+            assert!(report.to_string().contains("stalled  slow was at item 3 for "));
             let last = monitor.snapshot().expect("the end is kept");
             assert_eq!((last.read(), last.aboard(), last.stalls().len()), (100, 0, 0));
         },
@@ -82,7 +82,7 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
                 }
             });
             let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "the source", "{report}");
+            assert_eq!(report.stalls()[0].stage(), "(source)", "{report}");
             // Told by the first of what is read in one go.
             assert!((1..=2).contains(&report.stalls()[0].item().source_index()), "{report}");
             let sink = |n| {
@@ -91,7 +91,7 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
                 }
             };
             let report = pipeline.job().stall_after(SOON).run(0..3, sink).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "the sink", "{report}");
+            assert_eq!(report.stalls()[0].stage(), "(sink)", "{report}");
             let quick = pipeline.run(0..3, drop).expect("it ends");
             assert!(quick.stalls().is_empty(), "half a minute is far away");
         },
@@ -115,7 +115,7 @@ fn a_stream_is_shown_too_and_its_consumer_is_its_sink() {
             let seen = || monitor.snapshot().is_some_and(|seen| !seen.stalls().is_empty());
             assert!(eventually(seen));
             let snapshot = monitor.snapshot().expect("it was just there");
-            assert_eq!(snapshot.stalls()[0].stage(), "the sink");
+            assert_eq!(snapshot.stalls()[0].stage(), "(sink)");
             assert_eq!(stream.by_ref().count(), 49);
             let report = stream.report().expect("it has ended");
             assert_eq!(report.delivered(), 50);
@@ -196,7 +196,7 @@ mod told {
                 });
                 let (level, text) = warnings().swap_remove(0);
                 assert_eq!(level, Level::WARN);
-                assert!(text.contains("stage=stage \"slow\"") && text.contains("holds="), "{text}");
+                assert!(text.contains("stage=slow") && text.contains("holds="), "{text}");
             },
         );
     }

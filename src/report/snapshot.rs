@@ -90,6 +90,8 @@ pub enum WaitsFor {
     RealMemory,
     /// For one of the budget's cores.
     Core,
+    /// For an older item: outputs are delivered in the order of the source.
+    Turn,
 }
 
 /// A call of user code that has not come back for long.
@@ -164,7 +166,8 @@ impl Snapshot {
     pub(crate) fn waiting_beside(&self, stage: &str) -> String {
         let waiting = self.stages.iter().filter(|other| other.name != stage && other.queued > 0);
         let told = waiting.map(|StageSnapshot { name, queued, waits_for, .. }| {
-            format!("{queued} items wait for {name:?} ({waits_for})")
+            let items = if *queued == 1 { "item waits" } else { "items wait" };
+            format!("{queued} {items} for {name} ({waits_for})")
         });
         let mut told: Vec<_> = told.collect();
         if self.aboard >= self.window {
@@ -213,7 +216,7 @@ impl StageSnapshot {
 }
 
 impl Stall {
-    /// The stage, or `"the source"`, `"the sink"`.
+    /// The stage's name, or `"(source)"`, `"(sink)"`.
     #[must_use]
     pub fn stage(&self) -> &str {
         &self.stage
@@ -238,6 +241,15 @@ impl Stall {
     }
 }
 
+impl Stall {
+    /// As it is told when the call has come back: it may have lasted a little longer.
+    pub(crate) fn told_later(&self) -> String {
+        let Self { stage, item, lasted, holds, others } = self;
+        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
+        format!("{stage} was at item {item} for {seconds:.1} s or more, holding {holds}; {others}")
+    }
+}
+
 impl fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -247,6 +259,7 @@ impl fmt::Display for WaitsFor {
             Self::Memory => "it waits for memory",
             Self::RealMemory => "it waits for real memory",
             Self::Core => "it waits for a core",
+            Self::Turn => "an older item's turn comes first",
         })
     }
 }
@@ -273,7 +286,7 @@ impl fmt::Display for Snapshot {
         }
         for StageSnapshot { name, workers, running, queued, holds, waits_for } in &self.stages {
             let holds = Bytes(*holds);
-            write!(f, "\n{name}: {running} of {workers} at work, {queued} queued, {holds}")?;
+            write!(f, "\n{name}: {running} of {workers} workers busy, {queued} queued, {holds}")?;
             if *waits_for != WaitsFor::Nothing {
                 write!(f, "; {waits_for}")?;
             }
@@ -300,7 +313,7 @@ mod tests {
         ];
         let mut snapshot = Snapshot { aboard: 5, window: 6, stages, ..Snapshot::default() };
         let others = snapshot.waiting_beside("align");
-        assert_eq!(others, "4 items wait for \"screen\" (it waits for memory)");
+        assert_eq!(others, "4 items wait for screen (it waits for memory)");
         assert_eq!(
             Snapshot::default().waiting_beside("x"),
             "the source is not read: 0 items are aboard"
@@ -312,15 +325,19 @@ mod tests {
                 .ends_with("the source is not read: 6 items are aboard")
         );
         let item = ItemId::new(3);
-        let (stage, lasted) = ("stage \"align\"".to_owned(), Duration::from_millis(1_500));
+        let (stage, lasted) = ("align".to_owned(), Duration::from_millis(1_500));
         snapshot.stalls.push(Stall { stage, item, lasted, holds: 1 << 20, others });
         snapshot.withheld = 1 << 20;
         let text = snapshot.to_string();
         assert!(text.contains("(1.0 MiB withheld)"), "{text}");
-        assert!(text.contains("screen: 1 of 2 at work, 4 queued, 3.0 MiB; it waits for memory"));
+        assert!(
+            text.contains("screen: 1 of 2 workers busy, 4 queued, 3.0 MiB; it waits for memory")
+        );
         assert!(text.ends_with(
-            "stalled: stage \"align\" has been at item 3 for 1.5 s, holding 1.0 MiB; \
-             4 items wait for \"screen\" (it waits for memory)"
+            "stalled: align has been at item 3 for 1.5 s, holding 1.0 MiB; \
+             4 items wait for screen (it waits for memory)"
         ));
+        let later = snapshot.stalls[0].told_later();
+        assert!(later.starts_with("align was at item 3 for 1.5 s or more"), "{later}");
     }
 }

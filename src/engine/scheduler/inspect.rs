@@ -43,6 +43,8 @@ impl<T> Scheduler<T> {
             WaitsFor::Nothing
         } else if segment.queue.is_empty() || !segment.is_batch_ready(self.clock) {
             WaitsFor::Input
+        } else if index + 1 == self.segments.len() && self.ordered && self.deliverable().is_none() {
+            WaitsFor::Turn
         } else if self.is_blocked_downstream(index) {
             WaitsFor::Downstream
         } else {
