@@ -227,6 +227,12 @@ impl Budget {
         self
     }
 
+    /// The same with another memory, for the planner to try.
+    pub(crate) fn with_memory(&self, memory: u64) -> Self {
+        let memory = Override { value: memory, ..self.memory.clone() };
+        Self { memory, ..self.clone() }
+    }
+
     /// Against what a run holds the budget.
     pub(crate) fn measure(&self) -> Measure {
         self.measure
