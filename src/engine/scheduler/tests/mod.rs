@@ -8,9 +8,11 @@
 //!
 //! `model` holds the pipelines, `real` the scheduler as it is, `naive` schemes that
 //! do not work: the search must find where they are stuck, or it would prove nothing.
-//! `fairness` asks how long the others may go first.
+//! `fairness` asks how long the others may go first, `workers` how many begin at once,
+//! `figures` what is measured and told.
 
 mod fairness;
+mod figures;
 mod model;
 mod naive;
 mod real;
