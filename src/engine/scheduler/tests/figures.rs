@@ -10,12 +10,12 @@ use crate::stage::{Footprint, Stage};
 
 /// A line of 1,000 bytes, half of it the oldest's, over two stages of two workers on
 /// two cores. Two parcels may wait for each, and eight items may be aboard.
-struct Run {
-    scheduler: Scheduler<()>,
-    now: Nanos,
+pub(super) struct Run {
+    pub(super) scheduler: Scheduler<()>,
+    pub(super) now: Nanos,
 }
 
-fn stages() -> Plan {
+pub(super) fn stages() -> Plan {
     let stage = |name| Stage::memory(name, Footprint::none()).workers(2).map(|(): ()| ()).spec;
     let settings = Settings { ordered: false, window: 8, largest_item: None };
     let specs = [stage("first"), stage("second")];
@@ -25,16 +25,16 @@ fn stages() -> Plan {
 }
 
 impl Run {
-    fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &Plan) -> Self {
         Self { scheduler: Scheduler::new(plan, false, None), now: 0 }
     }
 
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(&stages())
     }
 
     /// A parcel of `items` that weighs `weight` and whose step needs `declared`.
-    fn made(
+    pub(super) fn made(
         id: &ItemId,
         segment: usize,
         items: u64,
@@ -48,50 +48,50 @@ impl Run {
 
     /// Begins to read the source, whatever waits: the parcel, and how many items at the
     /// most.
-    fn pull(&mut self) -> (ItemId, u64) {
+    pub(super) fn pull(&mut self) -> (ItemId, u64) {
         self.scheduler.advance_clock(self.now);
         let Some(Choice::Pull { id, most }) = self.scheduler.pull() else { panic!("no pull") };
         (id, most)
     }
 
-    fn read_into(&mut self, id: &ItemId, items: u64, bytes: (u64, u64)) {
+    pub(super) fn read_into(&mut self, id: &ItemId, items: u64, bytes: (u64, u64)) {
         let mut out = Self::made(id, 0, items, bytes);
         self.scheduler.settle_pull(items, false, self.now, &mut out, &mut Vec::new());
     }
 
     /// Reads one item.
-    fn read(&mut self, bytes: (u64, u64)) {
+    pub(super) fn read(&mut self, bytes: (u64, u64)) {
         let (id, _) = self.pull();
         self.read_into(&id, 1, bytes);
     }
 
-    fn start(&mut self) -> (usize, ItemId) {
+    pub(super) fn start(&mut self) -> (usize, ItemId) {
         match self.scheduler.choose(self.now) {
             Choice::Run { segment, first: (id, ()), rest } if rest.is_empty() => (segment, id),
             other => panic!("{other:?}"),
         }
     }
 
-    fn idles(&mut self) -> bool {
+    pub(super) fn idles(&mut self) -> bool {
         matches!(self.scheduler.choose(self.now), Choice::Idle)
     }
 
     /// A call of `segment` that took `took` made of `id` what weighs `bytes.0`.
-    fn pass(&mut self, (segment, id): (usize, ItemId), took: Nanos, bytes: (u64, u64)) {
+    pub(super) fn pass(&mut self, (segment, id): (usize, ItemId), took: Nanos, bytes: (u64, u64)) {
         let mut out = Self::made(&id, segment + 1, 1, bytes);
         self.scheduler.settle(segment, took, self.now, &mut out, &mut Vec::new());
     }
 
-    fn finish(&mut self, (segment, id): (usize, ItemId)) {
+    pub(super) fn finish(&mut self, (segment, id): (usize, ItemId)) {
         let mut out = Settlement { consumed: vec![id], items: 1, ..Settlement::default() };
         self.scheduler.settle(segment, 0, self.now, &mut out, &mut Vec::new());
     }
 
-    fn waits_for(&self) -> Vec<WaitsFor> {
+    pub(super) fn waits_for(&self) -> Vec<WaitsFor> {
         self.scheduler.inspect().iter().map(|state| state.waits_for).collect()
     }
 
-    fn waited(&self, segment: usize) -> Waits {
+    pub(super) fn waited(&self, segment: usize) -> Waits {
         self.scheduler.waits(segment)
     }
 }
@@ -169,13 +169,21 @@ fn a_batch_that_is_not_full_waits_for_input() {
     run.now = 6 + LINGER;
     assert!(run.idles() && run.scheduler.next_alarm().is_some());
     run.now = 7 + LINGER;
+    run.scheduler.advance_clock(run.now);
+    assert_eq!(run.scheduler.next_alarm(), None, "it is due");
     let Choice::Run { first: (first, ()), rest, .. } = run.scheduler.choose(run.now) else {
         panic!("it has waited long enough")
     };
     assert_eq!((first, rest), (ItemId::new(0), vec![(ItemId::new(1), ())]));
     assert_eq!(run.scheduler.next_alarm(), None, "nothing is left of the batch");
-    run.read_into(&third, 4, (4, 4));
+    run.read_into(&third, 1, (1, 1));
+    for _ in 0..3 {
+        run.read((1, 1));
+    }
     assert_eq!(run.waits_for()[0], WaitsFor::Core, "more than full");
+    let Choice::Run { rest, .. } = run.scheduler.choose(run.now) else { panic!("it is full") };
+    assert_eq!(rest.len(), 2, "no more than wanted");
+    assert_eq!(run.scheduler.next_alarm(), Some(7 + 2 * LINGER), "one is left, since now");
 }
 
 #[test]
@@ -248,22 +256,10 @@ fn the_cost_of_a_call_is_shared_by_its_items() {
     let mut out = Settlement { consumed: vec![id], ..Settlement::default() };
     run.scheduler.settle(segment, 400, 0, &mut out, &mut Vec::new());
     assert_eq!(run.scheduler.likely_time(0, 1), 25, "a call without items tells nothing");
-}
-
-#[test]
-fn each_pull_may_take_twice_as_many_as_the_last_while_there_is_room() {
-    let mut run = Run::new();
-    run.scheduler.segments[0].nanos_per_item = 1.0;
-    run.scheduler.segments[0].bound = 9;
-    let mut most = Vec::new();
-    for items in [1, 2, 1, 3] {
-        let (id, allowed) = run.pull();
-        run.read_into(&id, items, (items, 1));
-        most.push(allowed);
-    }
-    assert_eq!(most, [1, 2, 4, 4], "eight aboard, of which four are there");
-    assert_eq!((run.scheduler.read(), run.scheduler.aboard()), (7, 7));
-    assert_eq!(run.scheduler.most_aboard(), 7);
+    run.read((1, 1));
+    let begun = run.start();
+    run.pass(begun, 125, (1, 1));
+    assert_eq!(run.scheduler.likely_time(0, 1), 50);
 }
 
 #[test]
@@ -379,31 +375,4 @@ fn waiting_for_memory_is_told_from_waiting_for_what_is_below() {
     assert_eq!((run.waited(0).memory, run.waited(0).downstream), (5, 4));
     run.scheduler.observe(0, u64::MAX, 8);
     assert_eq!((run.scheduler.clock, run.waited(0).downstream), (9, 4), "time does not go back");
-}
-
-#[test]
-fn a_deadline_ends_the_run_when_it_is_reached() {
-    let mut scheduler = Scheduler::<()>::new(&stages(), false, Some(100));
-    assert_eq!(scheduler.next_alarm(), Some(100));
-    let Choice::Pull { id, .. } = scheduler.choose(99) else { panic!("there is time left") };
-    assert!(matches!(scheduler.choose(100), Choice::Over));
-    assert_eq!(scheduler.halted(), Some(Halt::TimeLimit));
-    let (mut out, mut dropped) = (Run::made(&id, 0, 3, (5, 5)), Vec::new());
-    scheduler.settle_pull(3, false, 101, &mut out, &mut dropped);
-    assert_eq!((dropped.len(), scheduler.cancelled(), scheduler.aboard()), (1, 3, 0));
-    assert_eq!(scheduler.ledger().held(), 0);
-}
-
-#[test]
-fn what_waits_is_dropped_and_counted_when_the_run_is_stopped() {
-    let mut run = Run::new();
-    let (id, _) = run.pull();
-    run.read_into(&id, 3, (5, 5));
-    let (id, _) = run.pull();
-    run.read_into(&id, 2, (5, 5));
-    let mut dropped = Vec::new();
-    run.scheduler.halt(Halt::Broken, &mut dropped);
-    run.scheduler.halt(Halt::Cancelled, &mut dropped);
-    assert_eq!((dropped.len(), run.scheduler.cancelled(), run.scheduler.aboard()), (2, 5, 0));
-    assert_eq!((run.scheduler.halted(), run.scheduler.most_aboard()), (Some(Halt::Broken), 5));
 }
