@@ -288,7 +288,7 @@ mod tests {
 
     fn stage(name: &str, queued: u64, waits_for: WaitsFor) -> StageSnapshot {
         let name = name.to_owned();
-        StageSnapshot { name, workers: 2, running: 1, queued, holds: 3 << 20, waits_for }
+        StageSnapshot { name, workers: 3, running: 2, queued, holds: 3 << 20, waits_for }
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!((snapshot.line(), snapshot.held()), (16, 17));
         assert_eq!((snapshot.withheld(), snapshot.real()), (18, Some(19)));
         let [stage] = snapshot.stages() else { panic!("{snapshot}") };
-        assert_eq!((stage.name(), stage.workers(), stage.running()), ("align", 2, 1));
+        assert_eq!((stage.name(), stage.workers(), stage.running()), ("align", 3, 2));
         assert_eq!((stage.queued(), stage.holds()), (7, 3 << 20));
         assert_eq!(stage.waits_for(), WaitsFor::Core);
         let [stall] = snapshot.stalls() else { panic!("{snapshot}") };
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(
             snapshot.to_string(),
             "0.0 s: 9 read, 0 aboard, holding 0 B of 1.0 MiB\n\
-             parse: 1 of 2 at work, 0 queued, 3.0 MiB",
+             parse: 2 of 3 at work, 0 queued, 3.0 MiB",
             "what does not hold is left out"
         );
         (snapshot.withheld, snapshot.real) = (1, Some(2));
@@ -376,7 +376,7 @@ mod tests {
         snapshot.withheld = 1 << 20;
         let text = snapshot.to_string();
         assert!(text.contains("(1.0 MiB withheld)"), "{text}");
-        assert!(text.contains("screen: 1 of 2 at work, 4 queued, 3.0 MiB; it waits for memory"));
+        assert!(text.contains("screen: 2 of 3 at work, 4 queued, 3.0 MiB; it waits for memory"));
         assert!(text.ends_with(
             "stalled: stage \"align\" has been at item 3 for 1.5 s, holding 1.0 MiB; \
              4 items wait for \"screen\" (it waits for memory)"

@@ -302,6 +302,8 @@ fn the_report_names_who_takes_most_beyond_what_it_declares() {
     assert_eq!(rig.report().heavy, Some(("model".to_owned(), 11 * MIB, 4 * MIB)));
     rig.memory.probed(None, 12 * MIB, 4 * MIB, 0);
     assert_eq!(rig.report().heavy, Some(("the source".to_owned(), 12 * MIB, 4 * MIB)));
+    rig.memory.probed(Some(1), 30 * MIB, 14 * MIB, 0);
+    assert_eq!(rig.report().heavy, Some(("the sink".to_owned(), 30 * MIB, 14 * MIB)));
 }
 
 #[test]
@@ -311,15 +313,17 @@ fn the_report_names_who_uses_least_of_what_it_declares() {
         rig.memory.probed(segment, bytes * MIB, declared * MIB, 0);
     };
     took(&mut rig, Some(0), 1, 8);
-    took(&mut rig, Some(0), 2, 9);
+    took(&mut rig, Some(0), 2, 10);
     assert!(rig.report().light.is_none(), "two calls prove nothing");
     took(&mut rig, Some(0), 1, 7);
     for _ in 0..3 {
-        took(&mut rig, Some(1), 5, 11);
+        took(&mut rig, Some(1), 5, 12);
         took(&mut rig, None, 14, 29);
     }
-    assert_eq!(rig.report().light, Some(("model".to_owned(), 2 * MIB, 9 * MIB)));
-    took(&mut rig, Some(0), 4, 9);
+    assert_eq!(rig.report().light, Some(("model".to_owned(), 2 * MIB, 10 * MIB)));
+    took(&mut rig, Some(0), 5, 10);
+    assert_eq!(rig.report().light, Some(("the sink".to_owned(), 5 * MIB, 12 * MIB)));
+    took(&mut rig, Some(1), 6, 12);
     assert!(rig.report().light.is_none(), "each uses close to half of it at times");
     took(&mut rig, None, 14, 30);
     assert_eq!(rig.report().light, Some(("the source".to_owned(), 14 * MIB, 30 * MIB)));
