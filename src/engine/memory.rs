@@ -254,3 +254,6 @@ impl Touched {
         self.calls > 2 && is_heavy(self.most_declared, self.most)
     }
 }
+
+#[cfg(test)]
+mod tests;

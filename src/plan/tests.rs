@@ -30,7 +30,7 @@ fn every_byte_of_the_budget_is_accounted_for() {
     assert_eq!(workers(&plan), [4, 4]);
     assert_eq!(plan.line(), (1024 - 200 - 4 * 100) * MIB);
     assert_eq!(plan.reserve(), plan.line() / 2);
-    assert_eq!(plan.threads(), 5);
+    assert_eq!((plan.threads(), plan.shared()), (5, 200 * MIB));
     assert_eq!((plan.memory(), plan.cores(), plan.window()), (GIB, 4, 1_000));
     let screen = &plan.stages()[1];
     assert_eq!((screen.name(), screen.kind()), ("screen", Kind::Memory));

@@ -301,7 +301,64 @@ mod tests {
 
     fn stage(name: &str, queued: u64, waits_for: WaitsFor) -> StageSnapshot {
         let name = name.to_owned();
-        StageSnapshot { name, workers: 2, running: 1, queued, holds: 3 << 20, waits_for }
+        StageSnapshot { name, workers: 3, running: 2, queued, holds: 3 << 20, waits_for }
+    }
+
+    #[test]
+    fn a_monitor_shows_what_was_published_last() {
+        let monitor = Monitor::new();
+        assert!(monitor.snapshot().is_none());
+        for read in [11, 12] {
+            monitor.clone().publish(Snapshot { read, ..Snapshot::default() });
+        }
+        assert_eq!(monitor.snapshot().map(|seen| seen.read()), Some(12));
+    }
+
+    #[test]
+    fn every_figure_is_told_by_its_name() {
+        let item = ItemId::new(13);
+        let (lasted, others) = (Duration::from_secs(15), String::new());
+        let stall = Stall { stage: "the sink".to_owned(), item, lasted, holds: 14, others };
+        let snapshot = Snapshot {
+            elapsed: Duration::from_secs(10),
+            read: 11,
+            aboard: 12,
+            window: 20,
+            line: 16,
+            held: 17,
+            withheld: 18,
+            real: Some(19),
+            stages: vec![stage("align", 7, WaitsFor::Core)],
+            stalls: vec![stall],
+        };
+        assert_eq!(snapshot.elapsed(), Duration::from_secs(10));
+        assert_eq!((snapshot.read(), snapshot.aboard()), (11, 12));
+        assert_eq!((snapshot.line(), snapshot.held()), (16, 17));
+        assert_eq!((snapshot.withheld(), snapshot.real()), (18, Some(19)));
+        let [stage] = snapshot.stages() else { panic!("{snapshot}") };
+        assert_eq!((stage.name(), stage.workers(), stage.running()), ("align", 3, 2));
+        assert_eq!((stage.queued(), stage.holds()), (7, 3 << 20));
+        assert_eq!(stage.waits_for(), WaitsFor::Core);
+        let [stall] = snapshot.stalls() else { panic!("{snapshot}") };
+        assert_eq!((stall.stage(), stall.item()), ("the sink", &ItemId::new(13)));
+        assert_eq!((stall.lasted(), stall.holds()), (Duration::from_secs(15), 14));
+    }
+
+    #[test]
+    fn a_snapshot_reads_as_one_line_and_one_for_each_stage() {
+        let mut snapshot = Snapshot { read: 9, line: 1 << 20, ..Snapshot::default() };
+        snapshot.stages = vec![stage("parse", 0, WaitsFor::Nothing)];
+        assert_eq!(
+            snapshot.to_string(),
+            "0.0 s: 9 read, 0 aboard, holding 0 B of 1.0 MiB\n\
+             parse: 2 of 3 workers busy, 0 queued, 3.0 MiB",
+            "what does not hold is left out"
+        );
+        (snapshot.withheld, snapshot.real) = (1, Some(2));
+        assert!(snapshot.to_string().contains("of 1.0 MiB (1 B withheld), 2 B real\n"));
+        let told = |waits_for: WaitsFor| waits_for.to_string();
+        assert_eq!(told(WaitsFor::Core), "it waits for a core");
+        assert_eq!(told(WaitsFor::RealMemory), "it waits for real memory");
     }
 
     #[test]
@@ -318,6 +375,8 @@ mod tests {
             Snapshot::default().waiting_beside("x"),
             "the source is not read: 0 items are aboard"
         );
+        let empty = Snapshot { window: 6, ..Snapshot::default() };
+        assert_eq!(empty.waiting_beside("align"), "nobody waits for it yet");
         snapshot.aboard = 6;
         assert!(
             snapshot
@@ -331,7 +390,7 @@ mod tests {
         let text = snapshot.to_string();
         assert!(text.contains("(1.0 MiB withheld)"), "{text}");
         assert!(
-            text.contains("screen: 1 of 2 workers busy, 4 queued, 3.0 MiB; it waits for memory")
+            text.contains("screen: 2 of 3 workers busy, 4 queued, 3.0 MiB; it waits for memory")
         );
         assert!(text.ends_with(
             "stalled: align has been at item 3 for 1.5 s, holding 1.0 MiB; \
