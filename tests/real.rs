@@ -123,10 +123,14 @@ fn a_call_that_touches_more_than_was_declared_for_it_is_named() {
             .then(heavy.map(|n: u64| n + block(40)[0] as u64));
         let pipeline = stages.build(&Budget::new(512 * MIB, 2)).expect("it fits");
         let report = pipeline.run(0..4, drop).expect("nothing fails");
-        let told = report.memory().heavier_than_declared();
-        let (name, touched, declared) = told.unwrap_or_else(|| panic!("{report}"));
-        assert_eq!((name, declared), ("heavy", 3 * MIB), "{report}");
-        assert!((38 * MIB..48 * MIB).contains(&touched), "{report}");
+        let memory = report.memory();
+        let (calls, workers) =
+            (memory.heavier_than_declared(), memory.worker_heavier_than_declared());
+        for (told, wanted) in [(calls, MIB), (workers, 3 * MIB)] {
+            let (name, touched, declared) = told.unwrap_or_else(|| panic!("{report}"));
+            assert_eq!((name, declared), ("heavy", wanted), "{report}");
+            assert!((38 * MIB..48 * MIB).contains(&touched), "{report}");
+        }
     });
 }
 

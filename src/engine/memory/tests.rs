@@ -277,14 +277,15 @@ fn a_short_call_is_measured_now_and_then_and_a_long_one_always() {
 }
 
 #[test]
-fn heft_is_what_a_call_took_beyond_what_its_worker_keeps_by_what_was_declared() {
+fn heft_is_what_a_call_took_by_what_was_declared_for_it() {
     let mut rig = Rig::grown();
     let mut heft =
         |bytes, declared, kept| rig.memory.probed(Some(0), bytes * MIB, declared * MIB, kept * MIB);
-    assert_eq!(heft(10, 2, 1), 4.5);
-    assert_eq!(heft(7, 2, 1), 1.0, "not more than twice as much and a MiB");
+    assert_eq!(heft(9, 2, 0), 4.5);
+    assert_eq!(heft(5, 2, 0), 1.0, "not more than twice as much and a MiB");
     assert_eq!(heft(2, 0, 0), (2 * MIB) as f64);
-    assert_eq!(heft(0, 2, 1), 1.0);
+    assert_eq!(heft(0, 2, 0), 1.0);
+    assert_eq!(heft(100, 2, 1), 1.0, "the first call of a worker tells nothing of items");
 }
 
 #[test]
@@ -294,9 +295,11 @@ fn the_report_names_who_takes_most_beyond_what_it_declares() {
     let mut took = |segment, bytes, declared, kept| {
         rig.memory.probed(segment, bytes * MIB, declared * MIB, kept * MIB);
     };
-    for (bytes, declared, kept) in [(2, 5, 0), (10, 2, 1), (11, 3, 1), (7, 4, 0)] {
-        took(Some(0), bytes, declared, kept);
+    for (bytes, declared) in [(2, 5), (10, 3), (11, 4), (7, 4)] {
+        took(Some(0), bytes, declared, 0);
     }
+    took(Some(0), 90, 4, 10);
+    took(Some(1), 31, 1, 10);
     took(None, 9, 4, 0);
     took(Some(1), 30, 29, 0);
     assert_eq!(rig.report().heavy, Some(("model".to_owned(), 11 * MIB, 4 * MIB)));
@@ -304,6 +307,7 @@ fn the_report_names_who_takes_most_beyond_what_it_declares() {
     assert_eq!(rig.report().heavy, Some(("the source".to_owned(), 12 * MIB, 4 * MIB)));
     rig.memory.probed(Some(1), 30 * MIB, 14 * MIB, 0);
     assert_eq!(rig.report().heavy, Some(("the sink".to_owned(), 30 * MIB, 14 * MIB)));
+    assert_eq!(rig.report().heavy_worker, Some(("model".to_owned(), 90 * MIB, 14 * MIB)));
 }
 
 #[test]
@@ -338,6 +342,8 @@ fn the_report_tells_the_peak_and_what_was_left_unused() {
     assert_eq!((rig.report().peak_real, rig.report().unused), (Some(150 * MIB), 50 * MIB));
     rig.look(300, 0);
     assert_eq!((rig.report().peak_real, rig.report().unused), (Some(300 * MIB), 0));
+    let line = rig.scheduler.ledger().line();
+    assert!((1..=line).contains(&rig.report().withheld));
 }
 
 #[test]

@@ -46,13 +46,13 @@ fn a_worker_is_built_once() {
     plan.segments[0].per_worker = 100;
     let mut run = Run::of(&plan);
     run.scheduler.observe(0, 5_000, 0);
-    for _ in 0..2 {
+    for kept in [100, 0] {
         run.read((1, 1));
         let begun = run.start();
+        assert_eq!(run.scheduler.kept_from_now_on(&begun.1), kept, "by its first call");
         run.finish(begun);
         assert_eq!((run.scheduler.spare, run.scheduler.accounted()), (4_900, 100));
     }
-    assert_eq!((run.scheduler.kept_by_worker(0), run.scheduler.kept_by_worker(1)), (100, 0));
 }
 
 #[test]
