@@ -42,7 +42,7 @@ impl<'r> Run<'r> {
                 let before = board.scheduler.ledger().tightened();
                 let eased = board.memory.look(&mut board.scheduler, real, now);
                 let after = board.scheduler.ledger().tightened();
-                if (before == 0) != (after == 0) {
+                if before == 0 && after > 0 {
                     events::tightened(after.min(self.cx.plan.line), real);
                 }
                 eased
