@@ -335,6 +335,38 @@ fn batches_are_no_larger_than_asked_and_not_tiny_under_load() {
     }
 }
 
+/// How many items the source was asked for, at the most, before the stage was called
+/// again, on one core.
+fn most_at_once(items: u64, pause: Duration) -> u64 {
+    let (ahead, most) = (AtomicU64::new(0), AtomicU64::new(0));
+    let stage = Stage::cpu("s").map(|n: u64| {
+        most.fetch_max(ahead.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        n
+    });
+    let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 1)).expect("it fits");
+    let source = (0..items).inspect(|_| {
+        ahead.fetch_add(1, Ordering::SeqCst);
+    });
+    assert_eq!(pipeline.run(source, drop).expect("nothing fails").delivered(), items);
+    most.load(Ordering::SeqCst)
+}
+
+#[test]
+fn items_that_cost_little_move_together_and_others_alone() {
+    within(
+        || "parcels".to_owned(),
+        || {
+            let together = most_at_once(300_000, Duration::ZERO);
+            assert!(together > 64, "{together} at once");
+            let alone = most_at_once(50, Duration::from_millis(1));
+            assert!(alone < 8, "{alone} at once");
+        },
+    );
+}
+
 #[test]
 fn the_window_bounds_the_items_aboard() {
     for (ordered, window) in [(false, 1), (true, 1), (false, 4), (true, 4)] {
