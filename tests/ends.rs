@@ -198,6 +198,11 @@ fn a_source_is_not_asked_again_after_its_end_or_its_panic() {
             error.to_string(),
             "the source failed after 25 items: panicked: planned: the source is broken"
         );
+        // By then several are read in one go.
+        let source = (0..50_000).inspect(|n| assert!(*n < 20_003, "planned: no {n}"));
+        let error = pipeline.run(source, drop).expect_err("it panics");
+        let told = "the source failed after 20003 items: panicked: planned: no 20003";
+        assert_eq!(error.to_string(), told);
     });
 }
 
