@@ -42,7 +42,7 @@ fn the_time_of_every_worker_is_accounted_for() {
 #[test]
 fn every_figure_of_a_run_is_told() {
     let split = Stage::memory("split", Footprint::per_worker(1_000)).workers(1);
-    let halve = Stage::cpu("halve").filter_map(|n: u64| (n % 2 == 0).then_some(n / 2));
+    let halve = Stage::cpu("halve").filter_map(|n: u64| n.is_multiple_of(2).then_some(n / 2));
     let check = |n: u64| if n == 3 { Err("three") } else { Ok(n) };
     let pipeline = Pipeline::new(split.flat_map(|n: u64| [n; 4]))
         .then(halve)
