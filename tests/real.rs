@@ -79,6 +79,8 @@ fn what_a_call_takes_undeclared_holds_others_up_until_it_is_gone() {
 #[cfg(target_env = "gnu")]
 fn pages_that_the_allocator_keeps_are_given_back_where_others_wait_for_them() {
     alone("pages_that_the_allocator_keeps_are_given_back_where_others_wait_for_them", || {
+        #[cfg(feature = "tracing")]
+        let ear = common::ear::Ear::listening();
         let monitor = Monitor::new();
         let kept = Mutex::new(Vec::new());
         let footprint = Footprint::per_item(|n: &u64| if *n == 0 { 110 } else { 50 } * MIB);
@@ -103,6 +105,12 @@ fn pages_that_the_allocator_keeps_are_given_back_where_others_wait_for_them() {
         assert!(memory.trims() > 0 && memory.trimmed() > 50 * MIB, "{report}");
         let least = Duration::from_micros(memory.trims());
         assert!((least..report.elapsed()).contains(&memory.trim_time()), "{report}");
+        #[cfg(feature = "tracing")]
+        {
+            let told = ear.heard().into_iter();
+            let trims = told.filter(|(_, text)| text.contains("the allocator was trimmed"));
+            assert_eq!(trims.count() as u64, memory.trims(), "{report}");
+        }
     });
 }
 

@@ -63,7 +63,9 @@ fn every_figure_of_a_run_is_told() {
     assert!((1..=50).contains(&report.most_aboard()) && report.peak_reserved() > 0, "{report}");
     let calls: Vec<_> = report.stages().iter().map(StageReport::calls).collect();
     assert_eq!(calls, [10, 40, 20]);
-    assert!(report.to_string().contains("memory   1000 B declared as kept"), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("memory   1000 B declared as kept"), "{report}");
+    assert_eq!(text.matches("(runs in one go with the stage above)").count(), 1, "{report}");
     #[cfg(target_os = "linux")]
     assert!(report.peak_resident() > Some(MIB), "{report}");
 }
@@ -79,6 +81,7 @@ fn the_bottleneck_is_named() {
     };
     let single = || Stage::memory("single", Footprint::none()).workers(1);
     assert!(told(single().map(nap(10)), 0, 0).starts_with("single, busy "));
+    assert!(told(Stage::cpu("wide").map(nap(10)), 0, 0).starts_with("the cores; wide takes 100 %"));
     assert!(told(single().map(|n| n), 10, 0).starts_with("the source, busy "));
     assert!(told(single().map(|n| n), 0, 10).starts_with("the sink, busy "));
     // Half of the line is common: one call at a time, and the oldest's.
