@@ -117,7 +117,9 @@ fn every_value_is_dropped_once_whatever_the_end() {
                             if fails && value.0 > 700 { Err("full") } else { Ok(()) }
                         },
                     );
-                adds_up(ended.as_ref().unwrap_or_else(|error| error.report()));
+                let report = ended.as_ref().unwrap_or_else(|error| error.report());
+                adds_up(report);
+                assert!(report.stages()[0].calls() <= report.read(), "{report}");
                 assert_eq!(alive.load(Ordering::SeqCst), 0, "after a run");
                 for taken in [0, 1, 500, usize::MAX] {
                     let stream = job().stream(source()).expect("threads");
@@ -155,6 +157,8 @@ fn bombs(stage: Stage<'static, u64, Bomb>) -> Pipeline<'static, u64, Bomb> {
 #[test]
 fn values_whose_drop_panics_abort_nothing() {
     alone("values_whose_drop_panics_abort_nothing", || {
+        let family = plain(Stage::cpu("family").flat_map(|n| Source(n, Bomb(n))));
+        assert_eq!(family.run(0..29, drop).expect("it ends").delivered(), 29 * 29 - 29 * 28 / 2);
         let token = CancelToken::new();
         let pull = token.clone();
         let pipeline = bombs(Stage::cpu("make").map(move |n| {

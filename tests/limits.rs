@@ -357,8 +357,9 @@ fn what_outputs_weighed_of_late_is_asked_for_ahead() {
                 let pipeline = pipeline.build(&Budget::new(2 * MIB, 2)).expect("it fits");
                 let delivered = AtomicU64::new(0);
                 let first = || eventually(|| delivered.load(Ordering::SeqCst) > 0);
-                let source = (0..60).filter(|n| *n == 0 || first());
+                let source = (0..40).filter(|n| *n == 0 || first());
                 let sink = |_| {
+                    std::thread::sleep(Duration::from_millis(3));
                     delivered.fetch_add(1, Ordering::SeqCst);
                 };
                 let report = pipeline.run(source, sink).expect("nothing fails");
@@ -372,20 +373,25 @@ fn what_outputs_weighed_of_late_is_asked_for_ahead() {
 /// Where the time goes of a run on one core.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
+    Source,
     Stage,
     Batch,
     Sink,
 }
 
 /// How many items the source was asked for, at the most, before the slow place was
-/// called again.
+/// called again; the stage, if it is the source.
 fn most_at_once(slow: Slow, items: u64, pause: Duration) -> u64 {
     let (ahead, most) = (AtomicU64::new(0), AtomicU64::new(0));
-    let call = || {
-        most.fetch_max(ahead.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    let wait = || {
         if !pause.is_zero() {
             std::thread::sleep(pause);
         }
+    };
+    let note = || most.fetch_max(ahead.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    let call = || {
+        note();
+        wait();
     };
     let stage = match slow {
         Slow::Stage => Stage::cpu("s").map(|n: u64| {
@@ -397,10 +403,17 @@ fn most_at_once(slow: Slow, items: u64, pause: Duration) -> u64 {
             batch
         }),
         Slow::Sink => Stage::cpu("s").map(|n: u64| n),
+        Slow::Source => Stage::cpu("s").map(|n: u64| {
+            note();
+            n
+        }),
     };
     let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 1)).expect("it fits");
     let source = (0..items).inspect(|_| {
         ahead.fetch_add(1, Ordering::SeqCst);
+        if let Slow::Source = slow {
+            wait();
+        }
     });
     let sink = |_| {
         if let Slow::Sink = slow {
@@ -418,7 +431,7 @@ fn items_that_cost_little_move_together_and_others_alone() {
         || {
             let together = most_at_once(Slow::Stage, 300_000, Duration::ZERO);
             assert!(together > 64, "{together} at once");
-            for slow in [Slow::Stage, Slow::Batch, Slow::Sink] {
+            for slow in [Slow::Source, Slow::Stage, Slow::Batch, Slow::Sink] {
                 let alone = most_at_once(slow, 100, Duration::from_millis(2));
                 assert!(alone < 12, "{slow:?}: {alone} at once");
             }
