@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use common::{adds_up, alone, within};
-use plimsoll::{Budget, CancelToken, Footprint, MIB, Pipeline, Stage};
+use common::{adds_up, alone, eventually, within};
+use plimsoll::{Budget, CancelToken, Error, Footprint, MIB, Monitor, Pipeline, Snapshot, Stage};
 
 /// A value of which every one that is made must be dropped once.
 struct Counted(u64, Arc<AtomicI64>);
@@ -117,7 +117,9 @@ fn every_value_is_dropped_once_whatever_the_end() {
                             if fails && value.0 > 700 { Err("full") } else { Ok(()) }
                         },
                     );
-                adds_up(ended.as_ref().unwrap_or_else(|error| error.report()));
+                let report = ended.as_ref().unwrap_or_else(|error| error.report());
+                adds_up(report);
+                assert!(report.stages()[0].calls() <= report.read(), "{report}");
                 assert_eq!(alive.load(Ordering::SeqCst), 0, "after a run");
                 for taken in [0, 1, 500, usize::MAX] {
                     let stream = job().stream(source()).expect("threads");
@@ -155,6 +157,8 @@ fn bombs(stage: Stage<'static, u64, Bomb>) -> Pipeline<'static, u64, Bomb> {
 #[test]
 fn values_whose_drop_panics_abort_nothing() {
     alone("values_whose_drop_panics_abort_nothing", || {
+        let family = plain(Stage::cpu("family").flat_map(|n| Source(n, Bomb(n))));
+        assert_eq!(family.run(0..29, drop).expect("it ends").delivered(), 29 * 29 - 29 * 28 / 2);
         let token = CancelToken::new();
         let pull = token.clone();
         let pipeline = bombs(Stage::cpu("make").map(move |n| {
@@ -170,6 +174,59 @@ fn values_whose_drop_panics_abort_nothing() {
         drop(stream);
         let error = pipeline.run(0..100, drop).expect_err("the sink's drop panics");
         assert!(error.to_string().ends_with("panicked: planned: bomb 0"), "{error}");
+    });
+}
+
+/// Endless children of a `flat_map`, and a drop that panics.
+struct Children(u64, #[allow(dead_code, reason = "it is dropped")] Bomb);
+
+impl Iterator for Children {
+    type Item = Bomb;
+
+    fn next(&mut self) -> Option<Bomb> {
+        self.0 += 1;
+        Some(Bomb(self.0))
+    }
+}
+
+/// What waits for each kind of stage, and iterators that are parked, when the run is
+/// stopped by the first call of the last stage.
+#[test]
+fn what_waits_for_a_stage_may_panic_when_it_is_dropped() {
+    alone("what_waits_for_a_stage_may_panic_when_it_is_dropped", || {
+        for kind in ["map", "map_batch", "flat_map", "children"] {
+            let (token, monitor) = (CancelToken::new(), Monitor::new());
+            let stop = || {
+                let waits = |it: Snapshot| it.stages().iter().rev().any(|it| it.queued() > 1);
+                assert!(eventually(|| monitor.snapshot().is_some_and(waits)), "{kind}");
+                token.cancel();
+            };
+            let make = match kind {
+                "children" => Stage::cpu("make").flat_map(|n| Children(0, Bomb(n))),
+                _ => Stage::memory("make", Footprint::none()).map(Bomb),
+            };
+            let slow = Stage::memory("slow", Footprint::none()).workers(1);
+            let slow = match kind {
+                "map_batch" => slow.map_batch(2, |batch: Vec<Bomb>| {
+                    stop();
+                    batch.into_iter().map(std::mem::forget).collect()
+                }),
+                "flat_map" => slow.flat_map(|bomb: Bomb| {
+                    stop();
+                    [std::mem::forget(bomb)]
+                }),
+                _ => slow.map(|bomb: Bomb| {
+                    stop();
+                    std::mem::forget(bomb)
+                }),
+            };
+            let pipeline = Pipeline::new(make).then(slow).window(64);
+            let pipeline = pipeline.build(&Budget::new(MIB, 2)).expect("it fits");
+            let job = pipeline.job().cancel(&token).monitor(&monitor);
+            let error = job.run(0.., drop).expect_err("it is cancelled");
+            assert!(matches!(error.error(), Error::Cancelled), "{kind}: {error}");
+            adds_up(error.report());
+        }
     });
 }
 

@@ -101,6 +101,26 @@ fn a_source_may_wait_for_outputs() {
     });
 }
 
+/// Whoever sleeps until the time limit must be woken for a batch that is due before.
+#[test]
+fn a_time_limit_far_away_does_not_delay_a_partial_batch() {
+    within(
+        || "a partial batch under a time limit".to_owned(),
+        || {
+            let delivered = AtomicU64::new(0);
+            let sink = |_| {
+                delivered.fetch_add(1, Ordering::SeqCst);
+            };
+            let source =
+                (0..4).take_while(|n| eventually(|| delivered.load(Ordering::SeqCst) == *n));
+            let pipeline = batched().build(&Budget::new(MIB, 2)).expect("it fits");
+            let job = pipeline.job().time_limit(Duration::from_secs(60));
+            let report = job.run(source, sink).expect("nothing fails");
+            assert_eq!(report.delivered(), 4, "{report}");
+        },
+    );
+}
+
 #[test]
 fn a_source_may_wait_for_the_consumer_of_a_stream() {
     each_shape(|pipeline| {
@@ -178,6 +198,11 @@ fn a_source_is_not_asked_again_after_its_end_or_its_panic() {
             error.to_string(),
             "the source failed after 25 items: panicked: planned: the source is broken"
         );
+        // By then several are read in one go.
+        let source = (0..50_000).inspect(|n| assert!(*n < 20_003, "planned: no {n}"));
+        let error = pipeline.run(source, drop).expect_err("it panics");
+        let told = "the source failed after 20003 items: panicked: planned: no 20003";
+        assert_eq!(error.to_string(), told);
     });
 }
 

@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use common::within;
-use plimsoll::{Budget, Footprint, Pipeline, Stage};
+use plimsoll::{Budget, Footprint, KIB, MIB, Pipeline, Stage};
 
 /// The large item's place in the source.
 const LARGE: u64 = 100;
@@ -117,4 +117,39 @@ fn the_oldest_passes_a_full_reorder_buffer() {
             },
         );
     }
+}
+
+/// Children of a `flat_map`; how many of them are not dropped yet is counted.
+struct Children<'a>(u64, &'a AtomicUsize);
+
+impl Iterator for Children<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(self.0)
+    }
+}
+
+impl Drop for Children<'_> {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Items move together, but those behind one that is parked wait for it.
+#[test]
+fn no_more_items_are_taken_apart_at_once_than_there_are_workers() {
+    let (live, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let split = Stage::cpu("split").flat_map(|_: u64| {
+        most.fetch_max(live.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        Children(20, &live)
+    });
+    // So heavy that a parcel holds two.
+    let split = Pipeline::new(split.weigh(|_| 50 * KIB));
+    let pipeline = split.build(&Budget::new(MIB, 2)).expect("it fits");
+    let report = pipeline.run(0..5_000, drop).expect("nothing fails");
+    assert_eq!(report.delivered(), 100_000);
+    let most = most.load(Ordering::SeqCst);
+    assert!(most <= 8, "{most} at once");
 }

@@ -335,6 +335,110 @@ fn batches_are_no_larger_than_asked_and_not_tiny_under_load() {
     }
 }
 
+/// Outputs weigh what nobody declared. When that is known, no more calls go at once than
+/// their outputs fit.
+#[test]
+fn what_outputs_weighed_of_late_is_asked_for_ahead() {
+    for flat in [false, true] {
+        within(
+            || format!("outputs that weigh, flat {flat}"),
+            move || {
+                let stage = Stage::memory("grow", Footprint::none()).workers(8);
+                let pause = || std::thread::sleep(Duration::from_millis(2));
+                let stage = match flat {
+                    false => stage.map(move |n: u64| {
+                        pause();
+                        n
+                    }),
+                    true => stage
+                        .flat_map(move |n: u64| (0..3).inspect(move |_| pause()).map(move |_| n)),
+                };
+                let pipeline = Pipeline::new(stage.weigh(|_| 300 * KIB));
+                let pipeline = pipeline.build(&Budget::new(2 * MIB, 2)).expect("it fits");
+                let delivered = AtomicU64::new(0);
+                let first = || eventually(|| delivered.load(Ordering::SeqCst) > 0);
+                let source = (0..40).filter(|n| *n == 0 || first());
+                let sink = |_| {
+                    std::thread::sleep(Duration::from_millis(3));
+                    delivered.fetch_add(1, Ordering::SeqCst);
+                };
+                let report = pipeline.run(source, sink).expect("nothing fails");
+                adds_up(&report);
+                assert_eq!(report.peak_overweight(), 0, "{report}");
+            },
+        );
+    }
+}
+
+/// Where the time goes of a run on one core.
+#[derive(Clone, Copy, Debug)]
+enum Slow {
+    Source,
+    Stage,
+    Batch,
+    Sink,
+}
+
+/// How many items the source was asked for, at the most, before the slow place was
+/// called again; the stage, if it is the source.
+fn most_at_once(slow: Slow, items: u64, pause: Duration) -> u64 {
+    let (ahead, most) = (AtomicU64::new(0), AtomicU64::new(0));
+    let wait = || {
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+    };
+    let note = || most.fetch_max(ahead.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    let call = || {
+        note();
+        wait();
+    };
+    let stage = match slow {
+        Slow::Stage => Stage::cpu("s").map(|n: u64| {
+            call();
+            n
+        }),
+        Slow::Batch => Stage::cpu("s").map_batch(4, |batch: Vec<u64>| {
+            call();
+            batch
+        }),
+        Slow::Sink => Stage::cpu("s").map(|n: u64| n),
+        Slow::Source => Stage::cpu("s").map(|n: u64| {
+            note();
+            n
+        }),
+    };
+    let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 1)).expect("it fits");
+    let source = (0..items).inspect(|_| {
+        ahead.fetch_add(1, Ordering::SeqCst);
+        if let Slow::Source = slow {
+            wait();
+        }
+    });
+    let sink = |_| {
+        if let Slow::Sink = slow {
+            call();
+        }
+    };
+    assert_eq!(pipeline.run(source, sink).expect("nothing fails").delivered(), items);
+    most.load(Ordering::SeqCst)
+}
+
+#[test]
+fn items_that_cost_little_move_together_and_others_alone() {
+    within(
+        || "parcels".to_owned(),
+        || {
+            let together = most_at_once(Slow::Stage, 300_000, Duration::ZERO);
+            assert!(together > 64, "{together} at once");
+            for slow in [Slow::Source, Slow::Stage, Slow::Batch, Slow::Sink] {
+                let alone = most_at_once(slow, 100, Duration::from_millis(2));
+                assert!(alone < 12, "{slow:?}: {alone} at once");
+            }
+        },
+    );
+}
+
 #[test]
 fn the_window_bounds_the_items_aboard() {
     for (ordered, window) in [(false, 1), (true, 1), (false, 4), (true, 4)] {

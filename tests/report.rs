@@ -40,6 +40,37 @@ fn the_time_of_every_worker_is_accounted_for() {
 }
 
 #[test]
+fn every_figure_of_a_run_is_told() {
+    let split = Stage::memory("split", Footprint::per_worker(1_000)).workers(1);
+    let halve = Stage::cpu("halve").filter_map(|n: u64| n.is_multiple_of(2).then_some(n / 2));
+    let check = |n: u64| if n == 3 { Err("three") } else { Ok(n) };
+    let pipeline = Pipeline::new(split.flat_map(|n: u64| [n; 4]))
+        .then(halve)
+        .then(Stage::cpu("check").try_map(check))
+        .build(&Budget::new(MIB, 2))
+        .expect("it fits");
+    let (pause, mut failures) = (Duration::from_millis(2), 0);
+    let source = (0..10).inspect(|_| sleep(pause));
+    let job = pipeline.job().failures(|_| failures += 1);
+    let report = job.run(source, |_| sleep(pause)).expect("failures are collected");
+    assert_eq!((report.read(), report.children(), report.expanded()), (10, 40, 10));
+    assert_eq!((report.filtered(), report.failed(), report.delivered()), (20, 4, 16));
+    assert_eq!((report.cancelled(), failures), (0, 4));
+    let plan = pipeline.plan();
+    assert_eq!((report.threads(), report.line()), (plan.threads(), plan.line()));
+    assert!(report.source_busy() >= 10 * pause && report.sink_busy() >= 16 * pause, "{report}");
+    assert!(report.elapsed() >= 16 * pause, "the sink takes one at a time");
+    assert!((1..=50).contains(&report.most_aboard()) && report.peak_reserved() > 0, "{report}");
+    let calls: Vec<_> = report.stages().iter().map(StageReport::calls).collect();
+    assert_eq!(calls, [10, 40, 20]);
+    let text = report.to_string();
+    assert!(text.contains("memory   1000 B declared as kept"), "{report}");
+    assert_eq!(text.matches("(runs in one go with the stage above)").count(), 1, "{report}");
+    #[cfg(target_os = "linux")]
+    assert!(report.peak_resident() > Some(MIB), "{report}");
+}
+
+#[test]
 fn the_bottleneck_is_named() {
     let told = |stage: Stage<'static, u64, u64>, source: u64, sink: u64| {
         let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 3)).expect("it fits");
@@ -50,6 +81,7 @@ fn the_bottleneck_is_named() {
     };
     let single = || Stage::memory("single", Footprint::none()).workers(1);
     assert!(told(single().map(nap(10)), 0, 0).starts_with("single, busy "));
+    assert!(told(Stage::cpu("wide").map(nap(10)), 0, 0).starts_with("the cores; wide takes 100 %"));
     assert!(told(single().map(|n| n), 10, 0).starts_with("the source, busy "));
     assert!(told(single().map(|n| n), 0, 10).starts_with("the sink, busy "));
     // Half of the line is common: one call at a time, and the oldest's.

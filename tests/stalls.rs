@@ -174,65 +174,22 @@ fn a_stall_of_an_unmeasured_run_that_nobody_monitors_is_told_in_time() {
 /// Warnings reach whoever listens.
 #[cfg(feature = "tracing")]
 mod told {
-    use std::fmt::{Debug, Write};
-    use std::sync::{Arc, Mutex};
-
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Level, Metadata, Subscriber};
+    use tracing::Level;
 
     use super::*;
-
-    /// Keeps what is told.
-    #[derive(Clone, Default)]
-    struct Ear(Arc<Mutex<Vec<(Level, String)>>>);
-
-    struct Line(String);
-
-    impl Visit for Line {
-        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            write!(self.0, "{field}={value:?} ").expect("a string takes all");
-        }
-    }
-
-    impl Subscriber for Ear {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target() == "plimsoll"
-        }
-
-        fn new_span(&self, _span: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _span: &Id, _values: &Record<'_>) {}
-
-        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
-
-        fn event(&self, event: &Event<'_>) {
-            let mut line = Line(String::new());
-            event.record(&mut line);
-            self.0.lock().expect("no panic").push((*event.metadata().level(), line.0));
-        }
-
-        fn enter(&self, _span: &Id) {}
-
-        fn exit(&self, _span: &Id) {}
-    }
+    use crate::common::ear::Ear;
 
     #[test]
     fn a_stall_is_a_warning_and_again_when_its_time_has_doubled() {
         within(
             || "a warning".to_owned(),
             || {
-                let ear = Ear::default();
-                // Told by a thread of the run, so the whole process must listen.
-                tracing::subscriber::set_global_default(ear.clone()).expect("the only one");
+                let ear = Ear::listening();
                 let (release, gate) = mpsc::channel();
                 let pipeline = stuck_at_three(gate);
                 let warnings = || {
-                    let told = ear.0.lock().expect("no panic");
-                    let of_ours = |line: &&(Level, String)| line.1.contains("item=3 ");
-                    told.iter().filter(of_ours).cloned().collect::<Vec<_>>()
+                    let of_ours = |line: &(Level, String)| line.1.contains("item=3 ");
+                    ear.heard().into_iter().filter(of_ours).collect::<Vec<_>>()
                 };
                 std::thread::scope(|scope| {
                     let job = pipeline.job().stall_after(SOON);

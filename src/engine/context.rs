@@ -218,3 +218,6 @@ impl<'r> Context<'r> {
         most.min(self.parcel_bytes() / weight.max(1)).max(1)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,3 +278,6 @@ impl<T> Depot<T> {
         self.parcels.lock().remove(id)
     }
 }
+
+#[cfg(test)]
+mod tests;
