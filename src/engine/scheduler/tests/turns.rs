@@ -130,3 +130,47 @@ fn what_waits_is_dropped_and_counted_when_the_run_is_stopped() {
     assert_eq!((dropped.len(), run.scheduler.cancelled(), run.scheduler.aboard()), (2, 5, 0));
     assert_eq!((run.scheduler.halted(), run.scheduler.most_aboard()), (Some(Halt::Broken), 5));
 }
+
+#[test]
+fn no_more_calls_compute_than_there_are_cores_whatever_their_age() {
+    let mut run = Run::new();
+    for _ in 0..3 {
+        run.read((1, 1));
+    }
+    let first = run.start();
+    run.start();
+    run.pass(first, 0, (1, 1));
+    // The oldest waits for the second stage, the third for the first.
+    run.scheduler.segments[1].running = 2;
+    assert_eq!(run.start(), (0, ItemId::new(2)));
+    run.scheduler.segments[1].running = 0;
+    assert!(run.idles() && !run.scheduler.has_work(0), "both cores are taken");
+}
+
+#[test]
+fn nothing_behind_the_first_failure_in_order_is_of_use() {
+    for fails in [[2, 0], [0, 2]] {
+        let mut plan = stages();
+        plan.cores = 3;
+        plan.segments[0].workers = 3;
+        let mut run = Run::of(&plan);
+        for _ in 0..3 {
+            run.read((1, 1));
+        }
+        let begun = [run.start(), run.start(), run.start()];
+        let mut dropped = Vec::new();
+        for index in fails {
+            let id = ItemId::new(index);
+            let mut out = Settlement {
+                consumed: vec![id.clone()],
+                failed: Some(id),
+                items: 1,
+                ..Settlement::default()
+            };
+            run.scheduler.settle(0, 0, 0, &mut out, &mut dropped);
+        }
+        run.pass(begun[1].clone(), 0, (1, 1));
+        assert!(run.scheduler.is_over() && dropped.is_empty(), "{fails:?}");
+        assert_eq!((run.scheduler.cancelled(), run.scheduler.aboard()), (1, 0), "{fails:?}");
+    }
+}
