@@ -62,8 +62,13 @@ fn main() {
     let chosen = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|start| name.starts_with(start.as_str()))
     };
+    let tables = tables::all(scale);
+    if !tables.iter().any(|table| chosen(table.name)) {
+        let names: Vec<_> = tables.iter().map(|table| table.name).collect();
+        return eprintln!("no table of that name; there are {}", names.join(", "));
+    }
     print::machine(quick);
-    for (index, table) in tables::all(scale).iter().enumerate() {
+    for (index, table) in tables.iter().enumerate() {
         if chosen(table.name) {
             let rounds = if quick { 1 } else { rounds.unwrap_or(table.rounds) };
             print::table(table, &runner::run(index, table, scale, rounds));
@@ -79,6 +84,7 @@ fn take_flag(arguments: &mut Vec<String>, flag: &str) -> bool {
 
 fn take_value(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {
     let place = arguments.iter().position(|argument| argument == flag)?;
-    let value = arguments.drain(place..).nth(1)?;
-    Some(value.parse().expect("a number of rounds"))
+    arguments.remove(place);
+    assert!(place < arguments.len(), "{flag} wants a number");
+    Some(arguments.remove(place).parse().expect("a number of rounds"))
 }
