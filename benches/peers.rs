@@ -65,7 +65,8 @@ fn main() {
     let tables = tables::all(scale);
     if !tables.iter().any(|table| chosen(table.name)) {
         let names: Vec<_> = tables.iter().map(|table| table.name).collect();
-        return eprintln!("no table of that name; there are {}", names.join(", "));
+        eprintln!("no table of that name; there are {}", names.join(", "));
+        std::process::exit(2);
     }
     print::machine(quick);
     for (index, table) in tables.iter().enumerate() {
