@@ -21,7 +21,7 @@ pub(crate) struct Table {
 
 pub(crate) struct Rival {
     pub(crate) name: &'static str,
-    /// One, or several to choose from by trying.
+    /// One, or several to choose from by trying; a likely one first.
     pub(crate) settings: Vec<Setting>,
     pub(crate) run: Box<dyn Fn(Setting) -> Outcome>,
 }
@@ -63,7 +63,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Table> {
 }
 
 fn trivial(scale: Scale, name: &'static str, ordered: bool) -> Table {
-    const CHUNKS: [u64; 4] = [256, 1_024, 4_096, 16_384];
+    const CHUNKS: [u64; 4] = [1_024, 256, 4_096, 16_384];
     // Threads of the stages: more than one does nothing for work so small.
     const THREADS: [u64; 1] = [111];
     let job: &'static Trivial = Box::leak(Box::new(Trivial::new(scale)));
@@ -104,8 +104,8 @@ fn coarse<const STAGES: usize>(
     ordered: bool,
 ) -> Table {
     let threads: &[u64] = match STAGES {
-        2 => &[11, 12, 21, 22],
-        _ => &[111, 112, 121, 211, 221, 212, 122, 222],
+        2 => &[22, 11, 12, 21],
+        _ => &[222, 111, 112, 121, 211, 221, 212, 122],
     };
     let job: &'static Coarse<STAGES> = Box::leak(Box::new(job));
     let (items, share) = (job.items(), job.share(cores()));
@@ -134,8 +134,8 @@ fn each<J: Job>(job: &'static J, ordered: bool, threads: &[u64]) -> Vec<Rival> {
 fn blocks(scale: Scale, name: &'static str, second: Second, budget: u64) -> Table {
     let load = Blocks::new(scale, second, budget);
     let (title, threads): (_, &[u64]) = match second {
-        Second::Compute => ("blocks of 8-64 MiB", &[11, 12, 22]),
-        Second::Wait => ("blocks of 4 or 160 MiB, a second stage that waits", &[18, 28]),
+        Second::Compute => ("blocks of 8-64 MiB", &[22, 11, 12]),
+        Second::Wait => ("blocks of 4 or 160 MiB, a second stage that waits", &[28, 18]),
     };
     let rivals = vec![
         Rival::new("sequential", move |_| load.sequential()),
