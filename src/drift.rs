@@ -185,6 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn the_budget_is_overfull_where_the_next_oldest_would_not_fit_beside_drift() {
+        let budget = 512 * MIB;
+        let full = Look { oldest: 112 * MIB, ..look(400, 300) };
+        assert!(!full.is_overfull(budget), "just as much as there is");
+        assert!(full.is_overfull(budget - 1));
+        assert!(!Look { elsewhere: 1, ..full }.is_overfull(budget - 1), "that is not the run's");
+        let accounted = Look { oldest: 200 * MIB, ..look(400, 400) };
+        assert!(!accounted.is_overfull(budget), "there is nothing to trim");
+    }
+
+    #[test]
+    fn the_headroom_squeezes_when_it_is_less_than_the_lines_room() {
+        let roomy = Look { headroom: Some(400 * MIB), ..look(100, 100) };
+        assert!(!roomy.is_squeezed() && !look(100, 100).is_squeezed());
+        assert!(Look { headroom: Some(400 * MIB - 1), ..roomy }.is_squeezed());
+        assert!(Look { oldest: 1, ..roomy }.is_squeezed());
+    }
+
+    #[test]
     fn trims_that_bring_little_are_made_less_often() {
         let mut trims = Trims::default();
         assert!(trims.may_begin(0));
@@ -196,9 +215,9 @@ mod tests {
             trims.done(0, 1_000, 0, 100);
         }
         assert!(!trims.may_begin(999_999_999) && trims.may_begin(1_000_000_000));
-        trims.done(0, 1_000, 50, 100);
-        assert!(trims.may_begin(2_000_000));
-        assert_eq!((trims.count, trims.freed), (12, 140));
+        trims.done(0, 1_000, 25, 100);
+        assert!(trims.may_begin(2_000_000), "a quarter is not little");
+        assert_eq!((trims.count, trims.freed, trims.took), (12, 115, 2_011_000));
     }
 
     proptest! {

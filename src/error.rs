@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::item::ItemId;
-use crate::units::Bytes;
+use crate::units::{Bytes, MIB};
 
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -92,9 +92,9 @@ pub enum Error {
 
     /// The pipeline does not fit the budget.
     #[error(
-        "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left, \
-         {} are missing; raise the budget (PLIMSOLL_MEMORY) or lower what is declared",
-        Bytes(*needed), Bytes(*available), Bytes(*budget), Bytes(needed - available)
+        "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left for \
+         that{}; raise the budget (PLIMSOLL_MEMORY) or lower what is declared or demanded",
+        Bytes(*needed), Bytes(*available), Bytes(*budget), would_do(*enough)
     )]
     NoRoom {
         /// The first stage that does not fit.
@@ -107,6 +107,10 @@ pub enum Error {
         available: u64,
         /// The whole budget, bytes.
         budget: u64,
+        /// The least budget on which the pipeline could be planned, bytes, in whole MiB
+        /// where it is that much; `None` if no budget would do. Items larger than what
+        /// is left of it then fail.
+        enough: Option<u64>,
     },
 
     /// An item failed and the pipeline's policy is to stop at the first failure.
@@ -186,6 +190,15 @@ pub enum Error {
         /// What is wrong with it.
         problem: FormatProblem,
     },
+}
+
+/// In the words of the variable, so that it can be copied.
+fn would_do(enough: Option<u64>) -> String {
+    match enough {
+        None => String::new(),
+        Some(bytes) if bytes.is_multiple_of(MIB) => format!(", {}MiB would do", bytes / MIB),
+        Some(bytes) => format!(", {bytes} bytes would do"),
+    }
 }
 
 impl fmt::Debug for Error {
@@ -333,7 +346,7 @@ pub enum Cause {
     /// The item needs more memory than any item may have, so it could never be
     /// admitted.
     #[error(
-        "needs {}, more than the {} that one item may have; declare the size of the largest with \
+        "needs {}, more than the {} that one item may have; tell the size of the largest by \
          `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item",
         Bytes(*needed), Bytes(*allowed)
     )]

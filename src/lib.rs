@@ -56,6 +56,35 @@
 //! ([`Stage::weigh`]). A part of the line is reserved for the oldest item, which
 //! can therefore always go on.
 
+//! # Real memory
+//!
+//! What is declared is a promise, and an allocator keeps what was freed. So on Linux a run
+//! looks at what the process really has resident, anonymous or shared (mapped files are
+//! not counted), between two calls and every five milliseconds:
+//!
+//! - What no ledger stands for, beyond a tolerance of a sixteenth of the budget (16 MiB at
+//!   the least), is withheld from the line while it lasts, and with it as much as the
+//!   largest step so far took, for the oldest item, which is never held up. Where items
+//!   wait for that, the allocator is asked to give pages back.
+//! - While the machine or a cgroup runs short, whoever takes the memory, only as much is
+//!   admitted as there is room for, a margin kept.
+//! - Calls are measured: a stage whose calls take more than twice what is declared for
+//!   them is asked for more from then on.
+//!
+//! A budget of [`Budget::from_env`] is held against all that the process holds, one of
+//! [`Budget::new`] against what it adds to what it held when the run began, and one that
+//! is [`unmeasured`](Budget::unmeasured) against nothing but the ledger. [`MemoryReport`]
+//! tells what was found, and [`release_large_blocks`] keeps glibc's allocator close to
+//! what is declared.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//!
+//! No feature is on by default.
+
 mod budget;
 mod cancel;
 mod drift;

@@ -29,9 +29,9 @@ fn model(name: &str, bytes: u64) -> StageBuilder<'static, u64> {
 fn no_room(ended: Result<Pipeline<'static, u64, u64>, Error>) -> (String, u64, u64) {
     let error = ended.expect_err("it does not fit");
     let text = error.to_string();
-    let Error::NoRoom { stage, needed, available, .. } = error else { panic!("{text}") };
+    let Error::NoRoom { stage, needed, available, enough, .. } = error else { panic!("{text}") };
     assert!(text.contains(&format!("stage {stage:?} does not fit")), "{text}");
-    assert!(text.contains("are missing"), "{text}");
+    assert!(enough.is_some() && text.contains(" would do; raise the budget"), "{text}");
     (stage, needed, available)
 }
 

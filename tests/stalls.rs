@@ -47,21 +47,25 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
                 assert!(eventually(|| stalled(&monitor).is_some()), "{:?}", monitor.snapshot());
                 let snapshot = stalled(&monitor).expect("it is stalled for good");
                 let stall = &snapshot.stalls()[0];
-                assert_eq!((stall.stage(), stall.item().source_index()), ("stage \"slow\"", 3));
+                assert_eq!((stall.stage(), stall.item().source_index()), ("slow", 3));
                 assert!(stall.lasted() >= SOON && stall.holds() >= 100, "{stall}");
                 let text = stall.to_string();
-                assert!(text.starts_with("stage \"slow\" has been at item 3 for 0."), "{text}");
+                assert!(text.starts_with("slow has been at item 3 for 0."), "{text}");
                 let slow = &snapshot.stages()[1];
                 assert_eq!((slow.name(), slow.running(), slow.workers()), ("slow", 1, 1));
                 assert_eq!(slow.waits_for(), WaitsFor::Nothing);
                 assert!(snapshot.aboard() <= 8 && snapshot.held() <= snapshot.line());
+                // By then it was told several times.
+                let lasts = |it: Snapshot| it.stalls()[0].lasted() >= 5 * SOON;
+                assert!(eventually(|| stalled(&monitor).is_some_and(lasts)));
                 release.send(()).expect("the call waits");
                 run.join().expect("the run does not panic").expect("nothing fails")
             });
             adds_up(&report);
             assert_eq!(report.stalls().len(), 1, "{report}");
             assert_eq!(report.stalls()[0].item().source_index(), 3);
-            assert!(report.to_string().contains("stalled  stage \"slow\" has been at item 3"));
+            assert!(report.stalls()[0].lasted() >= 2 * SOON, "the last that was told: {report}");
+            assert!(report.to_string().contains("stalled  slow was at item 3 for "));
             let last = monitor.snapshot().expect("the end is kept");
             assert_eq!((last.read(), last.aboard(), last.stalls().len()), (100, 0, 0));
         },
@@ -82,7 +86,7 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
                 }
             });
             let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "the source", "{report}");
+            assert_eq!(report.stalls()[0].stage(), "(source)", "{report}");
             // Told by the first of what is read in one go.
             assert!((1..=2).contains(&report.stalls()[0].item().source_index()), "{report}");
             let sink = |n| {
@@ -91,7 +95,7 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
                 }
             };
             let report = pipeline.job().stall_after(SOON).run(0..3, sink).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "the sink", "{report}");
+            assert_eq!(report.stalls()[0].stage(), "(sink)", "{report}");
             let quick = pipeline.run(0..3, drop).expect("it ends");
             assert!(quick.stalls().is_empty(), "half a minute is far away");
         },
@@ -115,11 +119,54 @@ fn a_stream_is_shown_too_and_its_consumer_is_its_sink() {
             let seen = || monitor.snapshot().is_some_and(|seen| !seen.stalls().is_empty());
             assert!(eventually(seen));
             let snapshot = monitor.snapshot().expect("it was just there");
-            assert_eq!(snapshot.stalls()[0].stage(), "the sink");
+            assert_eq!(snapshot.stalls()[0].stage(), "(sink)");
             assert_eq!(stream.by_ref().count(), 49);
             let report = stream.report().expect("it has ended");
             assert_eq!(report.delivered(), 50);
             assert_eq!(monitor.snapshot().map(|last| last.aboard()), Some(0));
+        },
+    );
+}
+
+#[test]
+fn a_report_keeps_sixteen_stalls_and_a_snapshot_all() {
+    within(
+        || "many stalls".to_owned(),
+        || {
+            const CALLS: usize = 20;
+            let monitor = Monitor::new();
+            let stage = Stage::memory("slow", Footprint::none()).workers(CALLS).map(|n: u64| {
+                // By then each was told.
+                let last = |it: Snapshot| it.stalls().get(CALLS - 1).map(|last| last.lasted());
+                let told = || monitor.snapshot().and_then(last) >= Some(2 * SOON);
+                assert!(eventually(told), "{:?}", monitor.snapshot());
+                n
+            });
+            let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 2)).expect("it fits");
+            let job = pipeline.job().monitor(&monitor).stall_after(SOON);
+            let report = job.run(0..CALLS as u64, drop).expect("nothing fails");
+            adds_up(&report);
+            assert_eq!(report.stalls().len(), 16, "{report}");
+        },
+    );
+}
+
+/// The watch has nothing else to look at here.
+#[test]
+fn a_stall_of_an_unmeasured_run_that_nobody_monitors_is_told_in_time() {
+    within(
+        || "a stall that only the report tells".to_owned(),
+        || {
+            let pause = |n: u64| {
+                std::thread::sleep(Duration::from_millis(750));
+                n
+            };
+            let budget = Budget::new(MIB, 1).unmeasured();
+            let pipeline = Pipeline::new(Stage::cpu("slow").map(pause)).build(&budget);
+            let pipeline = pipeline.expect("it fits");
+            let job = pipeline.job().stall_after(Duration::from_millis(250));
+            let report = job.run(0..1, drop).expect("nothing fails");
+            assert_eq!(report.stalls().len(), 1, "{report}");
         },
     );
 }
@@ -189,14 +236,29 @@ mod told {
                 };
                 std::thread::scope(|scope| {
                     let job = pipeline.job().stall_after(SOON);
-                    let run = scope.spawn(|| job.run(0..100, drop));
-                    assert!(eventually(|| warnings().len() >= 2));
+                    // So that the call begins a while after the run. How many items there
+                    // are is not known, so each goes alone.
+                    let source = (0..100).filter(|n| {
+                        if *n == 1 {
+                            std::thread::sleep(12 * SOON);
+                        }
+                        true
+                    });
+                    let run = scope.spawn(|| job.run(source, drop));
+                    assert!(eventually(|| warnings().len() >= 3));
                     release.send(()).expect("the call waits");
                     run.join().expect("the run does not panic").expect("nothing fails");
                 });
+                let seconds = |line: &(Level, String)| {
+                    let (_, behind) = line.1.split_once("seconds=").expect("it is told");
+                    behind.split(' ').next().and_then(|text| text.parse().ok()).expect("a number")
+                };
+                let lasted: Vec<f64> = warnings().iter().map(seconds).collect();
+                let mut pairs = lasted.iter().zip(&lasted[1..]);
+                assert!(pairs.all(|(one, next)| next / one >= 2.0), "{lasted:?}");
                 let (level, text) = warnings().swap_remove(0);
                 assert_eq!(level, Level::WARN);
-                assert!(text.contains("stage=stage \"slow\"") && text.contains("holds="), "{text}");
+                assert!(text.contains("stage=slow") && text.contains("holds="), "{text}");
             },
         );
     }

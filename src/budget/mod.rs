@@ -201,16 +201,8 @@ impl Budget {
         self
     }
 
-    /// Has runs go by the ledger alone: by what stages and items declare.
-    ///
-    /// By default a run holds its line against *real* memory too: what the process has
-    /// resident, anonymous or shared, mapped files not counted. What of it no ledger
-    /// stands for (heap that nobody declared, freed blocks that the allocator keeps)
-    /// tightens the line while it lasts; [`Report::memory`](crate::Report::memory)
-    /// tells. A budget of [`from_env`](Self::from_env) is held against all that the
-    /// process holds, one of [`new`](Self::new) against what it holds beyond what it
-    /// held when the run began. And while the machine or a cgroup runs short of
-    /// memory, whoever takes it, only as much is admitted as there is room for.
+    /// Has runs go by the ledger alone: by what stages and items declare. By default a
+    /// run holds its line against [real memory](crate#real-memory) too.
     ///
     /// Choose this where other parts of the same process take and free much memory
     /// on their own account during a run, which would then look like the run's.
@@ -225,6 +217,12 @@ impl Budget {
     pub fn unmeasured(mut self) -> Self {
         self.measure = Measure::Nothing;
         self
+    }
+
+    /// The same with another memory, for the planner to try.
+    pub(crate) fn with_memory(&self, memory: u64) -> Self {
+        let memory = Override { value: memory, ..self.memory.clone() };
+        Self { memory, ..self.clone() }
     }
 
     /// Against what a run holds the budget.

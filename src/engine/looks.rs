@@ -42,7 +42,7 @@ impl<'r> Run<'r> {
                 let before = board.scheduler.ledger().tightened();
                 let eased = board.memory.look(&mut board.scheduler, real, now);
                 let after = board.scheduler.ledger().tightened();
-                if (before == 0) != (after == 0) {
+                if before == 0 && after > 0 {
                     events::tightened(after.min(self.cx.plan.line), real);
                 }
                 eased
@@ -99,10 +99,9 @@ impl<'r> Run<'r> {
         board: &mut Board<'r>,
         segment: Option<usize>,
         touched: Option<u64>,
-        declared: u64,
+        (declared, kept): (u64, u64),
     ) {
         let Some(touched) = touched else { return };
-        let kept = segment.map_or(0, |segment| board.scheduler.kept_by_worker(segment));
         let heft = board.memory.probed(segment, touched, declared, kept);
         board.scheduler.note_heft(segment, heft);
     }

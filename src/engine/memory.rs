@@ -34,6 +34,9 @@ pub(crate) struct Memory {
     /// By segment, the source's last: the call that touched most beyond what was
     /// declared for it.
     heaviest: Vec<Touched>,
+    /// The same of first calls of workers that keep something.
+    workers: Vec<Touched>,
+    most_withheld: u64,
 }
 
 /// Memory that one call was the first to touch.
@@ -88,6 +91,8 @@ impl Memory {
             tight: 0,
             squeezed: 0,
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
+            workers: vec![Touched::default(); plan.segments.len() + 1],
+            most_withheld: 0,
         }
     }
 
@@ -129,6 +134,7 @@ impl Memory {
         self.peak_real = self.peak_real.max(real);
         self.peak_drift = self.peak_drift.max(look.drift());
         let withheld = self.tightening.take(&look);
+        self.most_withheld = self.most_withheld.max(withheld.min(line));
         scheduler.observe(withheld, self.spare(&look), now)
     }
 
@@ -179,8 +185,8 @@ impl Memory {
     }
 
     /// A call of `segment` (`None`: the source) touched so many fresh bytes; so many were
-    /// declared for it, and so many for what its worker keeps, which it may have been the
-    /// one to build. How many times more than declared it took.
+    /// declared for it, and if it was the first of a worker, so many for what that keeps.
+    /// How many times more than declared it took; a first call does not tell.
     pub(crate) fn probed(
         &mut self,
         segment: Option<usize>,
@@ -189,11 +195,12 @@ impl Memory {
         kept: u64,
     ) -> f64 {
         let place = self.place(segment);
-        self.heaviest[place].add(bytes, declared.saturating_add(kept));
-        match is_heavy(bytes, declared.saturating_add(kept)) {
-            true => (bytes - kept) as f64 / declared.max(1) as f64,
-            false => 1.0,
+        if kept > 0 {
+            self.workers[place].add(bytes, declared.saturating_add(kept));
+            return 1.0;
         }
+        self.heaviest[place].add(bytes, declared);
+        if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
     }
 
     /// What the watch asks for its snapshot.
@@ -204,8 +211,11 @@ impl Memory {
     /// The figures for the report; `kept_and_held` is the most that the run stood for.
     pub(crate) fn report(&self, names: &[String], kept_and_held: u64) -> MemoryReport {
         let time = std::time::Duration::from_nanos;
-        let heavy = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_heavy());
-        let heavy = heavy.max_by_key(|(touched, _)| touched.bytes - touched.declared);
+        let heavy = |all: &[Touched]| {
+            let heavy = all.iter().zip(names).filter(|(touched, _)| touched.is_heavy());
+            let most = heavy.max_by_key(|(touched, _)| touched.bytes - touched.declared);
+            most.map(|(touched, name)| (name.clone(), touched.bytes, touched.declared))
+        };
         let light = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_light());
         let light = light.max_by_key(|(touched, _)| touched.most_declared - touched.most);
         // Sight may have been lost in between.
@@ -219,9 +229,13 @@ impl Memory {
             trim_time: time(self.trims.took),
             tight: time(self.tight),
             squeezed: time(self.squeezed),
-            heavy: heavy.map(|(touched, name)| (name.clone(), touched.bytes, touched.declared)),
+            heavy: heavy(&self.heaviest),
+            heavy_worker: heavy(&self.workers),
+            withheld: self.most_withheld,
+            beyond: self.peak_real.saturating_sub(self.before).saturating_sub(self.budget),
             light: light.map(|(touched, name)| (name.clone(), touched.most, touched.most_declared)),
             unused: told(kept_and_held.saturating_sub(self.peak_real)).unwrap_or(0),
+            ..MemoryReport::default()
         }
     }
 }
@@ -254,3 +268,6 @@ impl Touched {
         self.calls > 2 && is_heavy(self.most_declared, self.most)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,13 +143,15 @@ impl<'r> Run<'r> {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
                 let is_measured = board.memory.begins_probe(Some(segment), likely, self.now());
                 let wanted = board.scheduler.wanted_by_call(&id, &rest);
+                let kept = board.scheduler.kept_from_now_on(&id);
                 let (took, touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let begun = self.now();
                     task.run(id, rest, &self.cx, settlement);
                     (self.now() - begun, probe.and_then(|probe| self.end_probe(&probe)))
                 });
-                self.weigh(board, Some(segment), touched, wanted.max(settlement.weight()));
+                let declared = wanted.max(settlement.weight());
+                self.weigh(board, Some(segment), touched, (declared, kept));
                 board.scheduler.settle(segment, took, self.now(), settlement, dropped);
             }
             Choice::Pull { id, most } => {
@@ -159,7 +161,7 @@ impl<'r> Run<'r> {
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))
                 });
-                self.weigh(board, None, touched, settlement.weight());
+                self.weigh(board, None, touched, (settlement.weight(), 0));
                 board.scheduler.settle_pull(read, ended, self.now(), settlement, dropped);
             }
             Choice::Idle | Choice::Over => {}

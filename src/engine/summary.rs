@@ -66,6 +66,11 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         }
     }
     drop(board);
+    let waits = |wait: fn(&StageReport) -> Duration| -> Duration {
+        report.stages.iter().filter(|stage| !stage.fused).map(wait).sum()
+    };
+    let (waited, hungry) = (waits(|stage| stage.waited_real), waits(|stage| stage.waited_memory));
+    (report.memory.waited, report.memory.hungry) = (waited, !hungry.is_zero());
     report
 }
 

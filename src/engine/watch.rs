@@ -153,13 +153,11 @@ impl Run<'_> {
 }
 
 fn stall(call: &Call, snapshot: &Snapshot, cx: &Context<'_>, now: Nanos) -> Stall {
-    let name = call.segment.map(|segment| cx.segment_name(&cx.plan.segments[segment]));
-    let others = snapshot.waiting_beside(name.as_deref().unwrap_or_default());
-    let stage = match (call.segment, name) {
-        (None, _) => "the source".to_owned(),
-        (Some(segment), _) if segment + 1 == cx.plan.segments.len() => "the sink".to_owned(),
-        (_, name) => format!("stage {:?}", name.unwrap_or_default()),
+    let stage = match call.segment {
+        Some(segment) => cx.segment_name(&cx.plan.segments[segment]),
+        None => "(source)".to_owned(),
     };
+    let others = snapshot.waiting_beside(&stage);
     let lasted = Duration::from_nanos(now.saturating_sub(call.since));
     Stall { stage, item: call.id.clone(), lasted, holds: call.holds, others }
 }

@@ -51,6 +51,7 @@ fn a_tightened_line_is_lent_to_the_oldest_alone() {
     let mut common = ledger.charge(0, Account::Common);
     assert_eq!(ledger.admit(&mut common, 30), Ok(()));
     ledger.tighten(60);
+    assert_eq!(ledger.tightened(), 60);
     assert_eq!(ledger.admit(&mut common, 10), Ok(()), "40 of 40 that are left");
     assert_eq!(ledger.admit(&mut common, 1), Err(Refusal::Tight));
     assert_eq!(ledger.admit(&mut common, 21), Err(Refusal::Full), "as it would be anyway");

@@ -203,10 +203,10 @@ impl fmt::Display for Plan {
         writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
         let real = match self.measure {
             Measure::Process => {
-                "held to the budget: all that the process has resident, but for files"
+                "held to the budget: what the process has resident, mapped files aside"
             }
             Measure::Growth => {
-                "held to the budget: what the process takes beyond what it has before"
+                "held to the budget: what the process adds to what it held at the start"
             }
             Measure::Nothing => "not looked at (unmeasured): what is declared counts alone",
         };
@@ -214,8 +214,10 @@ impl fmt::Display for Plan {
         writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
         writeln!(
             f,
-            "threads  {:>10}   one a core, one for the source, one a waiting worker",
-            self.threads
+            "threads  {:>10}   {} for the cores, 1 for the source, {} for workers that wait; 1 watches",
+            self.threads,
+            self.cores,
+            self.threads - self.cores - 1
         )?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }

@@ -6,14 +6,41 @@ use super::{Plan, SegmentPlan, Settings, StagePlan};
 use crate::budget::{Budget, stage_variable};
 use crate::error::Error;
 use crate::stage::{Kind, StageSpec};
-use crate::units::Bytes;
+use crate::units::{Bytes, MIB};
 
-/// Plans `specs` on `budget`.
+/// Plans `specs` on `budget`. If they do not fit, the error tells which budget would do.
 pub(crate) fn plan(
     budget: &Budget,
     specs: &[StageSpec],
     settings: &Settings,
 ) -> Result<Plan, Error> {
+    plan_once(budget, specs, settings).map_err(|error| match error {
+        Error::NoRoom { stage, what, needed, available, budget: given, .. } => {
+            let enough = least_memory(budget, specs, settings);
+            Error::NoRoom { stage, what, needed, available, budget: given, enough }
+        }
+        error => error,
+    })
+}
+
+/// The least memory on which a plan can be made, in whole MiB where it is that much;
+/// `None` if there is no such.
+fn least_memory(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Option<u64> {
+    let fits = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings).is_ok();
+    let (mut short, mut enough) = (budget.memory(), budget.memory());
+    while !fits(enough) {
+        short = enough;
+        enough = enough.checked_mul(2)?;
+    }
+    while enough - short > 1 {
+        let middle = short + (enough - short) / 2;
+        if fits(middle) { enough = middle } else { short = middle }
+    }
+    let unit = if enough < MIB { 1 } else { MIB };
+    Some(enough.div_ceil(unit).saturating_mul(unit))
+}
+
+fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Result<Plan, Error> {
     budget.validate()?;
     check_names(specs)?;
     check_settings(budget, specs, settings)?;
@@ -51,7 +78,7 @@ pub(crate) fn plan(
         measure: budget.measure(),
         stages: stage_plans(&specs, &drafts),
         segments: segment_plans(budget, &specs, &drafts, settings),
-        notes: notes(budget, &specs),
+        notes: notes(budget, &specs, purse.left, settings),
     })
 }
 
@@ -87,6 +114,7 @@ impl Purse {
             needed,
             available: self.left,
             budget: self.budget,
+            enough: None,
         })
     }
 
@@ -338,11 +366,23 @@ fn queue_bound(budget: &Budget, workers: usize, gather: Option<usize>) -> usize 
     fed.max(gather.unwrap_or(0).saturating_mul(2))
 }
 
-/// What the budget says that no stage of this pipeline heard.
-fn notes(budget: &Budget, specs: &[StageSpec]) -> Vec<String> {
+/// A line below this is worth a word: an item of a few KiB may not fit.
+const SMALL_LINE: u64 = 1 << 20;
+
+/// What is likely not meant: what the budget says that no stage heard, outputs that count
+/// as nothing, a line that carries next to nothing.
+fn notes(budget: &Budget, specs: &[StageSpec], line: u64, settings: &Settings) -> Vec<String> {
     let known = |name: &str| specs.iter().any(|spec| stage_variable(&spec.name) == name);
     let unheard = budget.override_names().filter(|(name, _)| !known(name));
-    unheard
-        .map(|(name, origin)| format!("no stage of this pipeline is tuned as {name} ({origin})"))
-        .collect()
+    let unheard = unheard
+        .map(|(name, origin)| format!("no stage of this pipeline is tuned as {name} ({origin})"));
+    let passes_on = &specs[..specs.len() - 1];
+    let unweighed = passes_on.iter().filter(|spec| spec.counts_items && !spec.weighs_outputs);
+    let unweighed = unweighed.map(|spec| {
+        let (name, size) = (&spec.name, Bytes(spec.sizes.1));
+        format!("outputs of {name} count as {size} each while they wait: it has no `weigh`")
+    });
+    let small = (line < SMALL_LINE && settings.largest_item.is_none())
+        .then(|| format!("the line is only {}: larger items will fail", Bytes(line)));
+    unheard.chain(unweighed).chain(small).collect()
 }

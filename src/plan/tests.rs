@@ -30,7 +30,7 @@ fn every_byte_of_the_budget_is_accounted_for() {
     assert_eq!(workers(&plan), [4, 4]);
     assert_eq!(plan.line(), (1024 - 200 - 4 * 100) * MIB);
     assert_eq!(plan.reserve(), plan.line() / 2);
-    assert_eq!(plan.threads(), 5);
+    assert_eq!((plan.threads(), plan.shared()), (5, 200 * MIB));
     assert_eq!((plan.memory(), plan.cores(), plan.window()), (GIB, 4, 1_000));
     let screen = &plan.stages()[1];
     assert_eq!((screen.name(), screen.kind()), ("screen", Kind::Memory));
@@ -94,9 +94,17 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
     let text = error.to_string();
     assert!(matches!(error, Error::NoRoom { needed, available, .. }
         if (needed, available) == (3 * GIB, GIB)));
-    for part in ["\"screen\"", "3.0 GiB are needed for its first worker", "2.0 GiB are missing"] {
+    for part in ["\"screen\"", "3.0 GiB are needed for its first worker", ", 3073MiB would do;"] {
         assert!(text.contains(part), "{text}");
     }
+    assert!(plan(&Budget::new(3_073 * MIB, 2), &specs, &SETTINGS).is_ok(), "it is as told");
+    let demanded = Budget::new(600 * MIB, 2).with_workers("a", 9);
+    let specs = [memory("a", Footprint::per_worker(100 * MIB))];
+    let error = plan(&demanded, &specs, &SETTINGS).expect_err("400 MiB and more are missing");
+    let Error::NoRoom { enough: Some(enough), .. } = error else { panic!("{error}") };
+    let met = plan(&demanded.with_memory(enough), &specs, &SETTINGS).expect("it is as told");
+    assert_eq!(workers(&met), [9]);
+    assert!(plan(&demanded.with_memory(enough - MIB), &specs, &SETTINGS).is_err());
     let settings = Settings { largest_item: Some(2 * GIB), ..SETTINGS };
     let error = plan(&Budget::new(GIB, 2), &[cpu("parse")], &settings).expect_err("nor this");
     assert!(error.to_string().contains("one item, the largest that is declared"), "{error}");
@@ -253,4 +261,18 @@ fn the_table_can_be_checked_by_hand() {
         text.contains("no stage of this pipeline is tuned as ELSEWHERE (given by the caller)"),
         "{text}"
     );
+}
+
+#[test]
+fn what_is_likely_not_meant_is_noted() {
+    let works = |spec: StageSpec| StageSpec { counts_items: true, ..spec };
+    let specs = [works(cpu("load")), works(cpu("last"))];
+    let told = |memory: u64| plan(&Budget::new(memory, 2), &specs, &SETTINGS).expect("it fits");
+    let notes = told(GIB).notes;
+    assert_eq!(notes.len(), 1, "what the last stage makes goes to the sink: {notes:?}");
+    assert!(notes[0].starts_with("outputs of load count as ") && notes[0].contains("`weigh`"));
+    let notes = told(1_000).notes;
+    assert_eq!(notes[1], "the line is only 1000 B: larger items will fail");
+    let weighs = [StageSpec { weighs_outputs: true, ..specs[0].clone() }, specs[1].clone()];
+    assert!(plan(&Budget::new(GIB, 2), &weighs, &SETTINGS).expect("it fits").notes.is_empty());
 }

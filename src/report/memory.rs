@@ -28,6 +28,16 @@ pub struct MemoryReport {
     pub(crate) squeezed: Duration,
     /// Name, bytes touched, bytes declared.
     pub(crate) heavy: Option<(String, u64, u64)>,
+    /// The same of the first call of a worker, what it keeps included.
+    pub(crate) heavy_worker: Option<(String, u64, u64)>,
+    /// The most of the line that was withheld at once.
+    pub(crate) withheld: u64,
+    /// Bytes by which real memory passed the budget at its peak.
+    pub(crate) beyond: u64,
+    /// Time that workers waited for it, all together.
+    pub(crate) waited: Duration,
+    /// Whether anybody waited for memory at all.
+    pub(crate) hungry: bool,
     /// The same of the stage that used least of what was declared for it.
     pub(crate) light: Option<(String, u64, u64)>,
     pub(crate) unused: u64,
@@ -91,11 +101,35 @@ impl MemoryReport {
 
     /// The stage (or `(source)`) whose items look heavier than declared, if one does: a
     /// call of it touched more than twice as much fresh memory as was declared for it.
-    /// Its name, the bytes touched, the bytes declared (granted for the call and kept by
-    /// the worker). One call in a millisecond is measured.
+    /// Its name, the bytes touched, the bytes declared for the call. The first calls, long
+    /// ones, and of short ones one in a millisecond are measured.
     #[must_use]
     pub fn heavier_than_declared(&self) -> Option<(&str, u64, u64)> {
         self.heavy.as_ref().map(|(name, touched, declared)| (&**name, *touched, *declared))
+    }
+
+    /// The stage whose workers look heavier than declared, if one does: the first call of
+    /// one, which builds its state, touched more than twice as much fresh memory as
+    /// [`Footprint::per_worker`](crate::Footprint::per_worker) and the call's own
+    /// declaration come to. Its name, the bytes touched, the bytes declared.
+    #[must_use]
+    pub fn worker_heavier_than_declared(&self) -> Option<(&str, u64, u64)> {
+        let heavy = self.heavy_worker.as_ref();
+        heavy.map(|(name, touched, declared)| (&**name, *touched, *declared))
+    }
+
+    /// Bytes by which real memory was seen beyond the budget at its peak: for a budget of
+    /// [`Budget::new`](crate::Budget::new), beyond what the process held when the run
+    /// began and the budget.
+    #[must_use]
+    pub fn beyond_budget(&self) -> u64 {
+        self.beyond
+    }
+
+    /// The most of the line that was withheld at once, bytes.
+    #[must_use]
+    pub fn most_withheld(&self) -> u64 {
+        self.withheld
     }
 
     /// The stage that used least of what it declared, if no measured call touched
@@ -121,26 +155,63 @@ impl fmt::Display for MemoryReport {
             return writeln!(f, "real     not looked at: {why}; the ledger alone counted");
         };
         write!(f, "real     {} at most", Bytes(peak))?;
-        writeln!(f, ", {} of it beyond the ledger at most", Bytes(self.peak_drift))?;
+        if self.beyond > 0 {
+            write!(f, ", {} above the budget", Bytes(self.beyond))?;
+        }
+        writeln!(f, "; {} of it beyond the ledger at most", Bytes(self.peak_drift))?;
         if let Some(why) = &self.blind {
             writeln!(f, "         looked at no more when this came in between: {why}")?;
         }
-        if self.trims > 0 {
-            let (times, freed, seconds) = (self.trims, self.trimmed, self.trim_time.as_secs_f64());
-            let freed = Bytes(freed);
-            writeln!(
+        self.fmt_withheld(f)?;
+        self.fmt_misjudged(f)
+    }
+}
+
+/// Less than this is not worth a line.
+const BRIEF: Duration = Duration::from_millis(1);
+
+impl MemoryReport {
+    /// What the line was tightened by, whom that held up, and what was done about it.
+    fn fmt_withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tight >= BRIEF {
+            let (most, tight) = (Bytes(self.withheld), self.tight.as_secs_f64());
+            write!(
                 f,
-                "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
+                "         up to {most} of the line were withheld for it, {tight:.3} s in all"
             )?;
+            match self.waited {
+                waited if waited < BRIEF => writeln!(f, "; nobody waited")?,
+                waited => writeln!(f, "; workers waited {:.3} s", waited.as_secs_f64())?,
+            }
         }
-        if self.tight >= Duration::from_millis(1) {
-            let (tight, short) = (self.tight.as_secs_f64(), self.squeezed.as_secs_f64());
-            writeln!(
-                f,
-                "         the line was tightened for {tight:.3} s, {short:.3} s of it by the system"
-            )?;
+        if self.squeezed >= BRIEF {
+            let short = self.squeezed.as_secs_f64();
+            writeln!(f, "         the machine or a cgroup was short of memory for {short:.3} s")?;
         }
+        match (self.trims, self.trimmed) {
+            (0, _) => Ok(()),
+            (times, 0) => writeln!(f, "         {times} trims of the allocator gave nothing back"),
+            (times, freed) => {
+                let (freed, seconds) = (Bytes(freed), self.trim_time.as_secs_f64());
+                writeln!(
+                    f,
+                    "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
+                )
+            }
+        }
+    }
+
+    /// Whose declarations look wrong.
+    fn fmt_misjudged(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drifts = self.peak_drift > NEGLIGIBLE;
+        if let (true, Some((name, touched, declared))) = (drifts, &self.heavy_worker) {
+            let (touched, declared) = (Bytes(*touched), Bytes(*declared));
+            writeln!(
+                f,
+                "         workers of {name} look heavier than declared: the first call of one touched \
+                 {touched} of fresh memory, {declared} were declared for both"
+            )?;
+        }
         if let (true, Some((name, touched, declared))) = (drifts, &self.heavy) {
             let (touched, declared) = (Bytes(*touched), Bytes(*declared));
             writeln!(
@@ -149,7 +220,7 @@ impl fmt::Display for MemoryReport {
                  fresh memory, {declared} were declared"
             )?;
         }
-        if self.unused > NEGLIGIBLE {
+        if self.unused > NEGLIGIBLE && (self.hungry || self.light.is_some()) {
             write!(f, "         {} of what was declared were never used", Bytes(self.unused))?;
             if let Some((name, touched, declared)) = &self.light {
                 let (touched, declared) = (Bytes(*touched), Bytes(*declared));
@@ -175,13 +246,22 @@ mod tests {
         let mut report = MemoryReport { peak_real: Some(100 * MIB), ..MemoryReport::default() };
         assert_eq!(
             report.to_string(),
-            "real     100.0 MiB at most, 0 B of it beyond the ledger at most\n"
+            "real     100.0 MiB at most; 0 B of it beyond the ledger at most\n"
         );
         report.peak_drift = 50 * MIB;
         report.heavy = Some(("align".to_owned(), 40 * MIB, 4 * MIB));
         report.light = Some(("screen".to_owned(), 2 * MIB, 200 * MIB));
         report.unused = 500 * MIB;
+        report.heavy_worker = Some(("model".to_owned(), 900 * MIB, 90 * MIB));
+        (report.beyond, report.withheld) = (3 * MIB, 7 * MIB);
+        (report.tight, report.trims) = (Duration::from_secs(2), 4);
         let text = report.to_string();
+        assert!(text.starts_with("real     100.0 MiB at most, 3.0 MiB above the budget; 50.0 MiB"));
+        let withheld =
+            "up to 7.0 MiB of the line were withheld for it, 2.000 s in all; nobody waited";
+        assert!(text.contains(withheld), "{text}");
+        assert!(text.contains("4 trims of the allocator gave nothing back\n"), "{text}");
+        assert!(text.contains("workers of model look heavier than declared: the first call"));
         assert!(text.contains(
             "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
              4.0 MiB were declared\n"

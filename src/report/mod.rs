@@ -93,7 +93,8 @@ impl Report {
         self.failed
     }
 
-    /// Items that were read or made and then dropped because the run was stopped.
+    /// Items that were read or made and then dropped because the run was stopped; the one
+    /// that a sink failed on is among them.
     #[must_use]
     pub fn cancelled(&self) -> u64 {
         self.cancelled
@@ -304,7 +305,7 @@ impl Report {
             )?,
             None => writeln!(f, "resident not told by this platform")?,
         }
-        self.stalls.iter().try_for_each(|stall| writeln!(f, "stalled  {stall}"))
+        self.stalls.iter().try_for_each(|stall| writeln!(f, "stalled  {}", stall.told_later()))
     }
 
     fn fmt_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -358,10 +359,27 @@ impl Report {
         }
     }
 
-    /// What the run was limited by, if the figures say so clearly: memory, the
-    /// cores, the source, the sink, or a stage whose workers were nearly always busy.
+    /// What the run was limited by, if the figures say so clearly: the cores, a stage (or
+    /// the source, the sink) that was always busy, memory.
     #[must_use]
     pub fn bottleneck(&self) -> Option<String> {
+        let computing: Duration = self.stages.iter().map(StageReport::worked).sum();
+        if self.share(computing + self.sink_busy, self.cores) > 0.85 {
+            let heaviest = self.stages.iter().max_by_key(|stage| stage.worked())?;
+            let part = heaviest.worked().as_secs_f64() / computing.as_secs_f64();
+            let (name, part) = (&heaviest.name, percent(part));
+            return Some(format!("the cores; {name} takes {part} of their time"));
+        }
+        // Before memory: what piles up before a stage that is always busy fills any
+        // memory, and more of it would not help.
+        let (name, workers, busy) = self.tightest()?;
+        let tightest = || match workers {
+            1 => format!("{name}, busy {} of the time", percent(busy)),
+            _ => format!("{name}: its {workers} workers were busy {} of the time", percent(busy)),
+        };
+        if busy > 0.9 {
+            return Some(tightest());
+        }
         let hungry = self.stages.iter().max_by_key(|stage| stage.waited_memory)?;
         let starved = self.share(hungry.waited_memory, hungry.workers);
         if starved > 0.25 {
@@ -371,21 +389,7 @@ impl Report {
                 "{real}memory: workers of {name} waited for it {percent} of the time"
             ));
         }
-        let computing: Duration = self.stages.iter().map(StageReport::worked).sum();
-        if self.share(computing + self.sink_busy, self.cores) > 0.85 {
-            let heaviest = self.stages.iter().max_by_key(|stage| stage.worked())?;
-            let part = heaviest.worked().as_secs_f64() / computing.as_secs_f64();
-            return Some(format!(
-                "the cores; {} takes {} of their time",
-                heaviest.name,
-                percent(part)
-            ));
-        }
-        let (name, workers, busy) = self.tightest()?;
-        (busy > 0.7).then(|| match workers {
-            1 => format!("{name}, busy {} of the time", percent(busy)),
-            _ => format!("{name}: its {workers} workers were busy {} of the time", percent(busy)),
-        })
+        (busy > 0.7).then(tightest)
     }
 
     /// Who was busy for the largest part of their time: name, workers, part.
@@ -469,6 +473,10 @@ mod tests {
         assert_eq!(told(tight), "real memory: workers of screen waited for it 50 % of the time");
         assert_eq!(told(ten_seconds([1, 1], 0, 9)), "the sink, busy 90 % of the time");
         assert_eq!(told(ten_seconds([1, 1], 0, 0)), "");
+        let mut full = ten_seconds([1, 10], 0, 0);
+        full.stages[1].workers = 1;
+        full.stages[0].waited_memory = Duration::from_secs(15);
+        assert_eq!(told(full), "screen, busy 100 % of the time", "more memory would not help");
         let mut single = ten_seconds([1, 9], 0, 0);
         single.stages[1].workers = 1;
         assert_eq!(told(single), "screen, busy 90 % of the time");

@@ -90,6 +90,8 @@ pub enum WaitsFor {
     RealMemory,
     /// For one of the budget's cores.
     Core,
+    /// For an older item: outputs are delivered in the order of the source.
+    Turn,
 }
 
 /// A call of user code that has not come back for long.
@@ -164,7 +166,8 @@ impl Snapshot {
     pub(crate) fn waiting_beside(&self, stage: &str) -> String {
         let waiting = self.stages.iter().filter(|other| other.name != stage && other.queued > 0);
         let told = waiting.map(|StageSnapshot { name, queued, waits_for, .. }| {
-            format!("{queued} items wait for {name:?} ({waits_for})")
+            let items = if *queued == 1 { "item waits" } else { "items wait" };
+            format!("{queued} {items} for {name} ({waits_for})")
         });
         let mut told: Vec<_> = told.collect();
         if self.aboard >= self.window {
@@ -213,7 +216,7 @@ impl StageSnapshot {
 }
 
 impl Stall {
-    /// The stage, or `"the source"`, `"the sink"`.
+    /// The stage's name, or `"(source)"`, `"(sink)"`.
     #[must_use]
     pub fn stage(&self) -> &str {
         &self.stage
@@ -238,6 +241,15 @@ impl Stall {
     }
 }
 
+impl Stall {
+    /// As it is told when the call has come back: it may have lasted a little longer.
+    pub(crate) fn told_later(&self) -> String {
+        let Self { stage, item, lasted, holds, others } = self;
+        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
+        format!("{stage} was at item {item} for {seconds:.1} s or more, holding {holds}; {others}")
+    }
+}
+
 impl fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -247,6 +259,7 @@ impl fmt::Display for WaitsFor {
             Self::Memory => "it waits for memory",
             Self::RealMemory => "it waits for real memory",
             Self::Core => "it waits for a core",
+            Self::Turn => "an older item's turn comes first",
         })
     }
 }
@@ -273,7 +286,7 @@ impl fmt::Display for Snapshot {
         }
         for StageSnapshot { name, workers, running, queued, holds, waits_for } in &self.stages {
             let holds = Bytes(*holds);
-            write!(f, "\n{name}: {running} of {workers} at work, {queued} queued, {holds}")?;
+            write!(f, "\n{name}: {running} of {workers} workers busy, {queued} queued, {holds}")?;
             if *waits_for != WaitsFor::Nothing {
                 write!(f, "; {waits_for}")?;
             }
@@ -288,7 +301,64 @@ mod tests {
 
     fn stage(name: &str, queued: u64, waits_for: WaitsFor) -> StageSnapshot {
         let name = name.to_owned();
-        StageSnapshot { name, workers: 2, running: 1, queued, holds: 3 << 20, waits_for }
+        StageSnapshot { name, workers: 3, running: 2, queued, holds: 3 << 20, waits_for }
+    }
+
+    #[test]
+    fn a_monitor_shows_what_was_published_last() {
+        let monitor = Monitor::new();
+        assert!(monitor.snapshot().is_none());
+        for read in [11, 12] {
+            monitor.clone().publish(Snapshot { read, ..Snapshot::default() });
+        }
+        assert_eq!(monitor.snapshot().map(|seen| seen.read()), Some(12));
+    }
+
+    #[test]
+    fn every_figure_is_told_by_its_name() {
+        let item = ItemId::new(13);
+        let (lasted, others) = (Duration::from_secs(15), String::new());
+        let stall = Stall { stage: "the sink".to_owned(), item, lasted, holds: 14, others };
+        let snapshot = Snapshot {
+            elapsed: Duration::from_secs(10),
+            read: 11,
+            aboard: 12,
+            window: 20,
+            line: 16,
+            held: 17,
+            withheld: 18,
+            real: Some(19),
+            stages: vec![stage("align", 7, WaitsFor::Core)],
+            stalls: vec![stall],
+        };
+        assert_eq!(snapshot.elapsed(), Duration::from_secs(10));
+        assert_eq!((snapshot.read(), snapshot.aboard()), (11, 12));
+        assert_eq!((snapshot.line(), snapshot.held()), (16, 17));
+        assert_eq!((snapshot.withheld(), snapshot.real()), (18, Some(19)));
+        let [stage] = snapshot.stages() else { panic!("{snapshot}") };
+        assert_eq!((stage.name(), stage.workers(), stage.running()), ("align", 3, 2));
+        assert_eq!((stage.queued(), stage.holds()), (7, 3 << 20));
+        assert_eq!(stage.waits_for(), WaitsFor::Core);
+        let [stall] = snapshot.stalls() else { panic!("{snapshot}") };
+        assert_eq!((stall.stage(), stall.item()), ("the sink", &ItemId::new(13)));
+        assert_eq!((stall.lasted(), stall.holds()), (Duration::from_secs(15), 14));
+    }
+
+    #[test]
+    fn a_snapshot_reads_as_one_line_and_one_for_each_stage() {
+        let mut snapshot = Snapshot { read: 9, line: 1 << 20, ..Snapshot::default() };
+        snapshot.stages = vec![stage("parse", 0, WaitsFor::Nothing)];
+        assert_eq!(
+            snapshot.to_string(),
+            "0.0 s: 9 read, 0 aboard, holding 0 B of 1.0 MiB\n\
+             parse: 2 of 3 workers busy, 0 queued, 3.0 MiB",
+            "what does not hold is left out"
+        );
+        (snapshot.withheld, snapshot.real) = (1, Some(2));
+        assert!(snapshot.to_string().contains("of 1.0 MiB (1 B withheld), 2 B real\n"));
+        let told = |waits_for: WaitsFor| waits_for.to_string();
+        assert_eq!(told(WaitsFor::Core), "it waits for a core");
+        assert_eq!(told(WaitsFor::RealMemory), "it waits for real memory");
     }
 
     #[test]
@@ -300,11 +370,13 @@ mod tests {
         ];
         let mut snapshot = Snapshot { aboard: 5, window: 6, stages, ..Snapshot::default() };
         let others = snapshot.waiting_beside("align");
-        assert_eq!(others, "4 items wait for \"screen\" (it waits for memory)");
+        assert_eq!(others, "4 items wait for screen (it waits for memory)");
         assert_eq!(
             Snapshot::default().waiting_beside("x"),
             "the source is not read: 0 items are aboard"
         );
+        let empty = Snapshot { window: 6, ..Snapshot::default() };
+        assert_eq!(empty.waiting_beside("align"), "nobody waits for it yet");
         snapshot.aboard = 6;
         assert!(
             snapshot
@@ -312,15 +384,19 @@ mod tests {
                 .ends_with("the source is not read: 6 items are aboard")
         );
         let item = ItemId::new(3);
-        let (stage, lasted) = ("stage \"align\"".to_owned(), Duration::from_millis(1_500));
+        let (stage, lasted) = ("align".to_owned(), Duration::from_millis(1_500));
         snapshot.stalls.push(Stall { stage, item, lasted, holds: 1 << 20, others });
         snapshot.withheld = 1 << 20;
         let text = snapshot.to_string();
         assert!(text.contains("(1.0 MiB withheld)"), "{text}");
-        assert!(text.contains("screen: 1 of 2 at work, 4 queued, 3.0 MiB; it waits for memory"));
+        assert!(
+            text.contains("screen: 2 of 3 workers busy, 4 queued, 3.0 MiB; it waits for memory")
+        );
         assert!(text.ends_with(
-            "stalled: stage \"align\" has been at item 3 for 1.5 s, holding 1.0 MiB; \
-             4 items wait for \"screen\" (it waits for memory)"
+            "stalled: align has been at item 3 for 1.5 s, holding 1.0 MiB; \
+             4 items wait for screen (it waits for memory)"
         ));
+        let later = snapshot.stalls[0].told_later();
+        assert!(later.starts_with("align was at item 3 for 1.5 s or more"), "{later}");
     }
 }

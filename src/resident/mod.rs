@@ -21,6 +21,11 @@ pub(crate) use none::Gauge;
 /// process, so one run's items would otherwise be another's drift.
 static ACCOUNTED: AtomicU64 = AtomicU64::new(0);
 
+/// Held by unit tests that run a pipeline or account for something: others look at the
+/// sum, or count the threads of the process.
+#[cfg(test)]
+pub(crate) static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// One run's part of it, taken back when the run ends.
 #[derive(Debug, Default)]
 pub(crate) struct Accounted(u64);
@@ -50,8 +55,8 @@ mod tests {
 
     #[test]
     fn runs_see_what_the_others_account_for() {
-        // Other tests run pipelines meanwhile, of some MiB at the most.
         const LARGE: u64 = 1 << 50;
+        let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (mut one, mut other) = (Accounted::default(), Accounted::default());
         one.publish(5 * LARGE);
         let seen = other.publish(2 * LARGE);

@@ -48,6 +48,9 @@ impl fmt::Display for Kind {
 /// | [`flat_map`](StageBuilder::flat_map) | `I -> impl IntoIterator<Item = O>` | any number, drawn as memory allows |
 /// | [`map_batch`](StageBuilder::map_batch) | `Vec<I> -> Vec<O>` | 1, computed for many items at once |
 ///
+/// What is declared before the verb (`footprint`, `workers`, `with_state`) is the
+/// builder's; [`weigh`](Self::weigh), which knows the output, comes after it.
+///
 /// After [`with_state`](StageBuilder::with_state) each function takes the
 /// worker's state first. Functions may borrow from what outlives the pipeline
 /// (`'env`).

@@ -80,10 +80,13 @@ impl<T> Scheduler<T> {
         segment.hungry = started.as_ref().err().copied();
         if started.is_ok() {
             segment.running += 1;
-            if segment.running > segment.built {
+            let begins_worker = segment.running > segment.built;
+            if begins_worker {
                 segment.built = segment.running;
                 self.spare = self.spare.saturating_sub(segment.per_worker);
             }
+            let live = self.frontier.get_mut(id).expect("what runs is unfinished");
+            live.begins_worker = begins_worker && segment.per_worker > 0;
             self.computing += usize::from(!segment.waits);
         }
         started.ok()
@@ -139,7 +142,8 @@ impl<T> Scheduler<T> {
         let (step, since) = (step.ok()?, self.clock);
         let cargo = self.ledger.charge(0, Account::Common);
         let step = Some(step);
-        let live = Live { cargo, step, wanted, items: 0, segment: 0, queued: false, since };
+        let (items, segment, queued, begins_worker) = (0, 0, false, false);
+        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
         self.frontier.enter(id.clone(), live);
         self.source.pulling = true;
         self.source.last_pull = most;

@@ -43,6 +43,8 @@ impl<T> Scheduler<T> {
             WaitsFor::Nothing
         } else if segment.queue.is_empty() || !segment.is_batch_ready(self.clock) {
             WaitsFor::Input
+        } else if index + 1 == self.segments.len() && self.ordered && self.deliverable().is_none() {
+            WaitsFor::Turn
         } else if self.is_blocked_downstream(index) {
             WaitsFor::Downstream
         } else {
@@ -92,8 +94,9 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// Bytes that a worker of `segment` keeps from its first call on.
-    pub(crate) fn kept_by_worker(&self, segment: usize) -> u64 {
-        self.segments[segment].per_worker
+    /// Bytes that the worker keeps whose first call the step of `id` is; else none.
+    pub(crate) fn kept_from_now_on(&self, id: &ItemId) -> u64 {
+        let first = self.frontier.get(id).filter(|live| live.begins_worker);
+        first.map_or(0, |live| self.segments[live.segment].per_worker)
     }
 }

@@ -115,6 +115,8 @@ struct Live {
     cargo: Permit,
     /// For the step it is in.
     step: Option<Permit>,
+    /// That step is the first of a worker that keeps something.
+    begins_worker: bool,
     /// What was wanted for that step, before it was known how much calls really take.
     wanted: u64,
     items: u64,

@@ -59,7 +59,8 @@ impl<T> Scheduler<T> {
         let Produced { id, segment, entry, .. } = produced;
         let cargo = self.ledger.charge(0, Account::Common);
         let (items, since) = (entry.items, self.clock);
-        let live = Live { cargo, step: None, wanted: 0, items, segment, queued: true, since };
+        let (step, begins_worker, wanted, queued) = (None, false, 0, true);
+        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
         self.aboard += entry.items;
         self.frontier.enter(id.clone(), live);
         let queue = &mut self.segments[segment];

@@ -1,16 +1,13 @@
 //! Threads that the system refuses.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::super::{PLANNED, each_site};
+use crate::resident::ALONE;
 use crate::{Budget, Error, MIB, Pipeline, Report, Stage};
 
 const ITEMS: u64 = 200;
-
-/// Held by whoever starts threads here, because they are counted for the whole process.
-/// No other unit test starts any.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// Threads of this process that belong to a run.
 #[cfg(target_os = "linux")]

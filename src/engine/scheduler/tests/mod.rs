@@ -8,12 +8,15 @@
 //!
 //! `model` holds the pipelines, `real` the scheduler as it is, `naive` schemes that
 //! do not work: the search must find where they are stuck, or it would prove nothing.
-//! `fairness` asks how long the others may go first.
+//! `fairness` asks how long the others may go first, `workers` how many begin at once.
+//! What no search looks at: `figures` are measured and told, `turns` are single moments.
 
 mod fairness;
+mod figures;
 mod model;
 mod naive;
 mod real;
+mod turns;
 mod workers;
 
 use std::collections::HashSet;
