@@ -118,8 +118,8 @@ impl Case {
         if needed > reserve && !self.is_fused(index) {
             let (needed, allowed) = (Bytes(needed), Bytes(reserve));
             let cause = format!(
-                "needs {needed}, more than the {allowed} that one item may have; declare the size of the \
-                 largest with `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item"
+                "needs {needed}, more than the {allowed} that one item may have; tell the size of the \
+                 largest by `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item"
             );
             return out.fail(&id, index, cause);
         }
