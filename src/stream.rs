@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::vec;
 
 use crate::engine::{Halt, Outlet, Run, count, error_of, report_of};
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::outcome::RunError;
 use crate::report::Report;
-use crate::stage::{Numbered, forget_each, forget_quietly};
+use crate::stage::{IntoItems, forget_quietly};
 use crate::sync::{JoinHandle, WATCH_ROUNDS, spawn};
 
 /// The outputs of a run, as they are completed or, if the pipeline is ordered, in
@@ -38,7 +37,7 @@ pub struct Stream<O> {
     threads: Vec<JoinHandle<()>>,
     time_limit: Option<Duration>,
     /// The parcel that is being handed out.
-    current: Option<(ItemId, vec::IntoIter<Numbered<O>>)>,
+    current: Option<(ItemId, IntoItems<O>)>,
     report: Option<Report>,
 }
 
@@ -94,7 +93,7 @@ impl<O> Stream<O> {
     fn settle_current(&mut self, run: &Run<'static>) {
         if let Some((id, rest)) = self.current.take() {
             count(&run.cx.fates.cancelled, rest.len() as u64);
-            forget_each(rest);
+            rest.forget_all();
             run.settle_output(id);
         }
     }
@@ -108,7 +107,7 @@ impl<O> Iterator for Stream<O> {
             let run = Arc::clone(self.run.as_ref()?);
             if let Some(output) = self.current.as_mut().and_then(|(_, rest)| rest.next()) {
                 count(&run.cx.fates.delivered, 1);
-                return Some(Ok(output.value));
+                return Some(Ok(output.1));
             }
             self.settle_current(&run);
             match run.next_output() {

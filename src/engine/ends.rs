@@ -9,7 +9,7 @@ use super::scheduler::Settlement;
 use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Numbered, Quietly, Weigher, forget_each, guard};
+use crate::stage::{Quietly, Weigher, guard};
 use crate::sync::Mutex;
 
 /// The source of a run, its types forgotten.
@@ -60,7 +60,7 @@ where
             true
         });
         if !items.is_empty() {
-            let made = (id, items, 0);
+            let made = (id, items.into(), 0);
             // A weigher that panics is the first stage's failure: it is the first
             // to look at the item.
             let parcel = Parcel::weighed(made, self.weigher.as_ref(), 0, cx, &mut out.failed);
@@ -76,7 +76,7 @@ where
 impl<It: Iterator> Source<'_, It> {
     /// Reads several items at once only where the iterator knows that it has
     /// them: one that does not may block on the next while the first ones wait.
-    fn read(&self, most: u64, cx: &Context<'_>, items: &mut Vec<Numbered<It::Item>>) -> bool {
+    fn read(&self, most: u64, cx: &Context<'_>, items: &mut Vec<It::Item>) -> bool {
         let mut items_of = self.items.lock();
         let source = items_of.get_mut();
         let known = source.size_hint().0 as u64;
@@ -89,7 +89,7 @@ impl<It: Iterator> Source<'_, It> {
                 return false;
             }
             match source.next() {
-                Some(value) => items.push(Numbered { offset, value }),
+                Some(value) => items.push(value),
                 None => return true,
             }
             // Looked at after 1, 2, 4, ... items: a slow source is noticed at once,
@@ -153,7 +153,7 @@ where
         let begun = Instant::now();
         let ended = guard(|| {
             while !cx.signals.is_stopped() {
-                let Some(Numbered { offset, value }) = items.next() else { break };
+                let Some((offset, value)) = items.next() else { break };
                 at = offset;
                 call(value).map_err(crate::error::Cause::Error)?;
                 delivered += 1;
@@ -169,11 +169,11 @@ where
             count(&cx.fates.cancelled, 1);
             cx.break_run(Error::Sink { sink: "sink", item, cause });
         }
-        forget_each(items);
+        items.forget_all();
     }
 
     fn discard(self: Box<Self>) {
-        forget_each(self.parcel.items.into_iter());
+        self.parcel.items.forget_all();
     }
 }
 
@@ -218,7 +218,7 @@ impl<'r, O: Send + 'r> Task<'r> for Waiting<O> {
 impl<O> Drop for Waiting<O> {
     fn drop(&mut self) {
         if let Some(parcel) = self.outlet.depot.take(&self.id) {
-            forget_each(parcel.items.into_iter());
+            parcel.items.forget_all();
         }
     }
 }

@@ -10,7 +10,7 @@ use super::scheduler::Settlement;
 use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Children, Expand, Numbered, Opening, Watch, forget_each, forget_quietly};
+use crate::stage::{Children, Expand, Opening, Watch, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
 pub(crate) struct ExpandNode<'env, 'r, I, O> {
@@ -92,8 +92,6 @@ where
         opened.next_child += children.len() as u64;
         out.items += children.len() as u64;
         count(&cx.fates.children, children.len() as u64);
-        let number = |(place, value)| Numbered { offset: place as u32, value };
-        let items: Vec<_> = children.into_iter().enumerate().map(number).collect();
         let drawn = match ended {
             Ok(true) => Drawn::Exhausted,
             Ok(false) => Drawn::More,
@@ -103,8 +101,8 @@ where
             }
         };
         let chain = opened.chain.saturating_add(opened.held);
-        if !items.is_empty() {
-            self.place.pass_on((first, items, chain), cx, out);
+        if !children.is_empty() {
+            self.place.pass_on((first, children.into(), chain), cx, out);
         }
         drawn
     }
@@ -192,38 +190,41 @@ where
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) {
-        let Self { node, mut parcel, needs } = *self;
+        let Self { node, parcel: Parcel { base, items, mut weights, chain }, needs } = *self;
         out.consumed.push(id);
         let most = cx.parcel_items();
         let begun_with = out.items;
+        let mut items = items.into_iter();
         let mut done = 0;
-        loop {
-            let rest = (parcel.items.len() > 1).then(|| parcel.split_off(1));
-            let (id, chain) = (parcel.id_at(0), parcel.chain);
-            let held = parcel.weight().saturating_add(needs.get(done).copied().unwrap_or(0));
+        while let Some((offset, item)) = items.next() {
+            let own = weights.at(done).saturating_add(needs.get(done).copied().unwrap_or(0));
             done += 1;
             out.items += 1;
-            let item = parcel.items.pop().expect("a parcel holds an item").value;
-            let opened = node.open(id, item, (held, chain), cx, out);
+            let opened = node.open(base.sibling(offset.into()), item, (own, chain), cx, out);
             let drawn = opened.map(|opened| node.draw_or_park(opened, most, cx, out));
-            let Some(rest) = rest else { return };
+            let Some(next) = items.next_offset() else { return };
+            let next = base.sibling(next.into());
             // What follows is younger: parked behind a parent that is not
             // exhausted, of no use after a failure that ends the run.
             let enough = out.items - begun_with >= most;
             let go_on = matches!(drawn, None | Some(Drawn::Exhausted | Drawn::Failed));
-            if cx.watch(&rest.base).is_abandoned() {
-                count(&cx.fates.cancelled, rest.items.len() as u64);
-                return forget_each(rest.items.into_iter());
+            if cx.watch(&next).is_abandoned() {
+                count(&cx.fates.cancelled, items.len() as u64);
+                return items.forget_all();
             }
             if !go_on || enough || out.failed.is_some() {
-                return Arc::clone(&node).pass(rest, cx, out);
+                let (items, weights) = (items.rest(), weights.split_off(done));
+                return Arc::clone(&node).pass(
+                    Parcel { base: next, items, weights, chain },
+                    cx,
+                    out,
+                );
             }
-            parcel = rest;
         }
     }
 
     fn discard(self: Box<Self>) {
-        forget_each(self.parcel.items.into_iter());
+        self.parcel.items.forget_all();
     }
 }
 

@@ -9,7 +9,7 @@ use super::scheduler::Settlement;
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Numbered, Step, Weigher, Yield, forget_each};
+use crate::stage::{Items, Step, Weigher, Yield};
 
 /// What every node knows of its place.
 pub(crate) struct Place<'r, I, O> {
@@ -34,7 +34,7 @@ impl<'r, I, O> Place<'r, I, O> {
     /// Hands what this node made to the next.
     pub(crate) fn pass_on(
         &self,
-        made: (ItemId, Vec<Numbered<O>>, u64),
+        made: (ItemId, Items<O>, u64),
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) {
@@ -112,7 +112,7 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         self.place.pass_on((base, yielded.items, chain), cx, out);
     }
 
-    fn measured(&self, items: Vec<Numbered<I>>, first: &ItemId, cx: &Context<'r>) -> Yield<O> {
+    fn measured(&self, items: Items<I>, first: &ItemId, cx: &Context<'r>) -> Yield<O> {
         let given = items.len();
         let begun = Instant::now();
         let yielded = self.step.run(items, cx.watch(first));
@@ -132,16 +132,16 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let mut shells = Vec::with_capacity(parcels.len());
         let mut items = Vec::new();
         for (shell, parcel) in parcels.into_iter().enumerate() {
-            for Numbered { offset, value } in parcel.items {
-                items.push(Numbered { offset: origins.len() as u32, value });
+            for (offset, value) in parcel.items {
+                items.push(value);
                 origins.push((shell, offset));
             }
-            shells.push((parcel.base, Vec::new(), parcel.chain));
+            shells.push((parcel.base, Items::default(), parcel.chain));
         }
-        let mut yielded = self.measured(items, &shells[0].0, cx);
-        for Numbered { offset, value } in yielded.items.drain(..) {
+        let mut yielded = self.measured(items.into(), &shells[0].0, cx);
+        for (offset, value) in std::mem::take(&mut yielded.items) {
             let (shell, offset) = origins[offset as usize];
-            shells[shell].1.push(Numbered { offset, value });
+            shells[shell].1.push(offset, value);
         }
         let name = |offset: u32| {
             let (shell, offset) = origins[offset as usize];
@@ -171,7 +171,7 @@ impl<'r, I: Send + 'r, O: Send + 'r> Task<'r> for StepTask<'r, I, O> {
     }
 
     fn discard(self: Box<Self>) {
-        forget_each(self.parcel.items.into_iter());
+        self.parcel.items.forget_all();
     }
 }
 
@@ -203,7 +203,7 @@ impl<I, O> Drop for Ticket<'_, I, O> {
     fn drop(&mut self) {
         let parcel = self.node.depot.as_ref().and_then(|depot| depot.take(&self.id));
         if let Some(parcel) = parcel {
-            forget_each(parcel.items.into_iter());
+            parcel.items.forget_all();
         }
     }
 }

@@ -8,7 +8,7 @@ use super::scheduler::{Produced, Settlement};
 use crate::error::Cause;
 use crate::item::ItemId;
 use crate::queue::{Entry, Need};
-use crate::stage::{Numbered, Weigher, forget_each, forget_quietly, guard};
+use crate::stage::{Items, Weigher, forget_quietly, guard};
 use crate::sync::Mutex;
 
 /// A parcel and what is to be done with it, its type forgotten.
@@ -50,7 +50,7 @@ const MOST_BYTES: u64 = 1 << 48;
 pub(crate) struct Parcel<T> {
     /// The id that offsets count from, and the parcel's place in the order.
     pub(crate) base: ItemId,
-    pub(crate) items: Vec<Numbered<T>>,
+    pub(crate) items: Items<T>,
     pub(crate) weights: Weights,
     /// Bytes that the ancestors of these items hold meanwhile.
     pub(crate) chain: u64,
@@ -64,10 +64,27 @@ pub(crate) enum Weights {
     Declared(Vec<u64>),
 }
 
+impl Weights {
+    pub(crate) fn at(&self, place: usize) -> u64 {
+        match self {
+            Self::Shallow(bytes) => *bytes,
+            Self::Declared(bytes) => bytes[place],
+        }
+    }
+
+    /// Those from `place` on.
+    pub(crate) fn split_off(&mut self, place: usize) -> Self {
+        match self {
+            Self::Shallow(bytes) => Self::Shallow(*bytes),
+            Self::Declared(bytes) => Self::Declared(bytes.split_off(place)),
+        }
+    }
+}
+
 impl<T> Parcel<T> {
     /// A parcel of items as `stage` made them, weighed.
     pub(crate) fn weighed(
-        (base, items, chain): (ItemId, Vec<Numbered<T>>, u64),
+        (base, items, chain): (ItemId, Items<T>, u64),
         weigher: Option<&Weigher<'_, T>>,
         stage: usize,
         cx: &Context<'_>,
@@ -84,7 +101,7 @@ impl<T> Parcel<T> {
 
     /// No items, but bytes that are held.
     pub(crate) fn holding(base: ItemId, bytes: u64) -> Self {
-        Self { base, items: Vec::new(), weights: Weights::Declared(vec![bytes]), chain: 0 }
+        Self { base, items: Items::default(), weights: Weights::Declared(vec![bytes]), chain: 0 }
     }
 
     /// `weigher` of each item. An item for which it panics fails in `stage`.
@@ -98,9 +115,9 @@ impl<T> Parcel<T> {
         let mut bytes = Vec::with_capacity(self.items.len());
         while bytes.len() < self.items.len() {
             let measured = guard(|| {
-                for item in &self.items[bytes.len()..] {
+                for item in &self.items.values()[bytes.len()..] {
                     // In a run that is being stopped nothing is admitted any more.
-                    let told = if cx.signals.is_stopped() { 0 } else { weigher(&item.value) };
+                    let told = if cx.signals.is_stopped() { 0 } else { weigher(item) };
                     bytes.push(told.min(MOST_BYTES));
                 }
             });
@@ -124,8 +141,7 @@ impl<T> Parcel<T> {
         cx.fail(stage, self.id_at(place), cause, failed);
         let end = if cx.is_fail_fast() { self.items.len() } else { place + 1 };
         count(&cx.fates.cancelled, (end - place - 1) as u64);
-        let dropped: Vec<_> = self.items.drain(place..end).collect();
-        forget_each(dropped.into_iter());
+        self.items.forget(place..end);
         if let Weights::Declared(bytes) = &mut self.weights {
             bytes.drain(place..end.min(bytes.len()));
         }
@@ -138,13 +154,6 @@ impl<T> Parcel<T> {
         }
     }
 
-    pub(crate) fn weight_at(&self, place: usize) -> u64 {
-        match &self.weights {
-            Weights::Shallow(bytes) => *bytes,
-            Weights::Declared(bytes) => bytes[place],
-        }
-    }
-
     /// What its heaviest item weighs.
     pub(crate) fn heaviest(&self) -> u64 {
         match &self.weights {
@@ -154,20 +163,14 @@ impl<T> Parcel<T> {
     }
 
     pub(crate) fn id_at(&self, place: usize) -> ItemId {
-        self.base.sibling(u64::from(self.items[place].offset))
+        self.base.sibling(u64::from(self.items.offset(place)))
     }
 
     /// Cuts the items from `place` on off into a parcel of their own.
     pub(crate) fn split_off(&mut self, place: usize) -> Self {
         let base = self.id_at(place);
-        let mut items = self.items.split_off(place);
-        let first = items[0].offset;
-        items.iter_mut().for_each(|item| item.offset -= first);
-        let weights = match &mut self.weights {
-            Weights::Shallow(bytes) => Weights::Shallow(*bytes),
-            Weights::Declared(bytes) => Weights::Declared(bytes.split_off(place)),
-        };
-        Self { base, items, weights, chain: self.chain }
+        let items = self.items.split_off(place);
+        Self { base, items, weights: self.weights.split_off(place), chain: self.chain }
     }
 
     /// What the scheduler needs to know of the parcel beside its task.
@@ -233,7 +236,7 @@ impl<T> Desk<'_, '_, T> {
     fn needed(&self, parcel: &Parcel<T>, needs: &[u64], place: usize) -> u64 {
         let step = needs.get(place).copied().unwrap_or(0);
         let step = step.saturating_add(self.floor);
-        parcel.chain.saturating_add(parcel.weight_at(place)).saturating_add(step)
+        parcel.chain.saturating_add(parcel.weights.at(place)).saturating_add(step)
     }
 
     /// How many items go first: as many as make a light parcel, else one, or

@@ -2,6 +2,7 @@
 
 mod builder;
 mod footprint;
+mod items;
 mod step;
 
 use std::fmt;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 pub use builder::{StageBuilder, StatefulStageBuilder};
 pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
+pub(crate) use items::{IntoItems, Items};
 pub(crate) use step::{
-    Children, Expand, Numbered, Opening, Quietly, Step, Watch, Yield, forget_each, forget_quietly,
-    guard,
+    Children, Expand, Opening, Quietly, Step, Watch, Yield, forget_quietly, guard,
 };
 
 /// What a stage is limited by.

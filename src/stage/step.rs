@@ -8,20 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::vec;
 
+use super::items::{IntoItems, Items};
 use crate::error::{BoxError, Cause};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-
-/// An item with its distance from the first of its parcel.
-#[derive(Debug)]
-pub(crate) struct Numbered<T> {
-    pub(crate) offset: u32,
-    pub(crate) value: T,
-}
 
 /// What came of a parcel.
 #[derive(Debug)]
 pub(crate) struct Yield<O> {
-    pub(crate) items: Vec<Numbered<O>>,
+    pub(crate) items: Items<O>,
     pub(crate) filtered: u64,
     pub(crate) cancelled: u64,
     pub(crate) failures: Vec<(u32, Cause)>,
@@ -34,7 +28,7 @@ pub(crate) struct Yield<O> {
 impl<O> Yield<O> {
     fn with_capacity(capacity: usize) -> Self {
         Self {
-            items: Vec::with_capacity(capacity),
+            items: Items::with_capacity(capacity),
             filtered: 0,
             cancelled: 0,
             failures: Vec::new(),
@@ -66,7 +60,7 @@ impl Watch<'_> {
 
 /// A verb that makes at most one output of each input.
 pub(crate) trait Step<I, O>: Send + Sync {
-    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O>;
+    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O>;
 }
 
 /// A verb that makes any number of outputs of an input.
@@ -204,7 +198,7 @@ where
     S: Send,
     F: Fn(&mut S, I) -> Fate<O> + Send + Sync,
 {
-    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O> {
+    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
         let mut items = items.into_iter();
         while items.len() > 0 && !watch.is_abandoned() {
@@ -233,7 +227,7 @@ where
             }
         }
         out.cancelled += items.len() as u64;
-        forget_each(items);
+        items.forget_all();
         out
     }
 }
@@ -242,7 +236,7 @@ impl<S: Send, F> Each<'_, S, F> {
     fn run_until_panic<I, O>(
         &self,
         state: &mut S,
-        items: &mut vec::IntoIter<Numbered<I>>,
+        items: &mut IntoItems<I>,
         at: &mut u32,
         out: &mut Yield<O>,
         watch: Watch<'_>,
@@ -251,10 +245,10 @@ impl<S: Send, F> Each<'_, S, F> {
     {
         let call = self.call.get();
         while !watch.is_abandoned() {
-            let Some(Numbered { offset, value }) = items.next() else { break };
+            let Some((offset, value)) = items.next() else { break };
             *at = offset;
             match call(state, value) {
-                Fate::Kept(value) => out.items.push(Numbered { offset, value }),
+                Fate::Kept(value) => out.items.push(offset, value),
                 Fate::Filtered => out.filtered += 1,
                 Fate::Failed(error) => {
                     out.failures.push((offset, Cause::Error(error)));
@@ -279,16 +273,15 @@ where
     S: Send,
     F: Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync,
 {
-    fn run(&self, items: Vec<Numbered<I>>, watch: Watch<'_>) -> Yield<O> {
+    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
         let mut items = items.into_iter();
         while items.len() > 0 && !watch.is_abandoned() {
-            let (offsets, batch): (Vec<u32>, Vec<I>) =
-                items.by_ref().take(self.most).map(|item| (item.offset, item.value)).unzip();
+            let (offsets, batch): (Vec<u32>, Vec<I>) = items.by_ref().take(self.most).unzip();
             match self.call_once(batch, &mut out.set_up) {
                 Ok(values) => {
                     let numbered = offsets.into_iter().zip(values);
-                    out.items.extend(numbered.map(|(offset, value)| Numbered { offset, value }));
+                    numbered.for_each(|(offset, value)| out.items.push(offset, value));
                 }
                 Err(Opening::Broken(cause)) => {
                     out.cancelled += offsets.len() as u64;
@@ -305,7 +298,7 @@ where
             }
         }
         out.cancelled += items.len() as u64;
-        forget_each(items);
+        items.forget_all();
         out
     }
 }
