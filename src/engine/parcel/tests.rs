@@ -20,8 +20,7 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
 
 /// Items numbered from 10 on, each its own weight.
 fn parcel(weights: &[u64], chain: u64) -> Parcel<u64> {
-    let number = |(offset, value): (usize, &u64)| Numbered { offset: offset as u32, value: *value };
-    let items = weights.iter().enumerate().map(number).collect();
+    let items = weights.to_vec().into();
     let weights = Weights::Declared(weights.to_vec());
     Parcel { base: ItemId::new(10), items, weights, chain }
 }
@@ -39,7 +38,7 @@ fn cut(parcel: Parcel<u64>, per_item: Option<u64>, floor: u64) -> (Vec<Piece>, V
     desk.admit(parcel, &mut failed, |piece, needs| {
         let (first, items) = (piece.id_at(0).source_index(), piece.items.len());
         assert_eq!(piece.id_at(items - 1).source_index(), first + items as u64 - 1);
-        let weights: u64 = piece.items.iter().map(|item| item.value).sum();
+        let weights: u64 = piece.items.values().iter().sum();
         assert_eq!(piece.weight(), weights);
         pieces.push((first, items, needs));
     });
@@ -101,7 +100,7 @@ fn an_item_that_cannot_be_measured_fails_and_the_others_are() {
     let (mut it, mut failed) = (parcel(&[1, 2, 3, u64::MAX / 16], 0), None);
     assert_eq!(it.measure(&picky, 0, &cx, &mut failed), [10, 30, MOST_BYTES]);
     assert_eq!(failures.lock().len(), 1);
-    let left: Vec<_> = (0..3).map(|place| (it.id_at(place), it.weight_at(place))).collect();
+    let left: Vec<_> = (0..3).map(|place| (it.id_at(place), it.weights.at(place))).collect();
     let id = ItemId::new;
     assert_eq!(left, [(id(10), 1), (id(12), 3), (id(13), u64::MAX / 16)]);
 }
@@ -109,12 +108,12 @@ fn an_item_that_cannot_be_measured_fails_and_the_others_are() {
 #[test]
 fn a_parcel_weighs_what_its_items_weigh() {
     let mut it = parcel(&[5, 9, 7], 3);
-    assert_eq!((it.weight(), it.heaviest(), it.weight_at(2)), (21, 9, 7));
+    assert_eq!((it.weight(), it.heaviest(), it.weights.at(2)), (21, 9, 7));
     let label = it.label(4, Need { declared: 1, learned: 2 });
     assert_eq!((label.id, label.segment, label.weight), (ItemId::new(10), 4, 21));
     assert_eq!((label.entry.items, label.entry.need.learned), (3, 2));
     it.weights = Weights::Shallow(8);
-    assert_eq!((it.weight(), it.heaviest(), it.weight_at(2)), (24, 8, 8));
+    assert_eq!((it.weight(), it.heaviest(), it.weights.at(2)), (24, 8, 8));
     let rest = it.split_off(1);
     assert_eq!((it.weight(), rest.weight(), rest.chain), (8, 16, 3));
     assert_eq!(rest.id_at(1), ItemId::new(12));
