@@ -125,6 +125,19 @@ fn real_memory_stays_near_the_budget() {
     }
 }
 
+/// What the allocator keeps is all that real memory has beyond the ledger here.
+#[test]
+#[cfg(target_env = "gnu")]
+fn real_memory_stays_below_the_budget_where_large_blocks_are_released() {
+    for run in 0..runs() {
+        let order = Order { memory: Some("256MiB"), releases: true, ..Order::of("mixed") };
+        let ended = order.run();
+        assert!(ended.status.success(), "run {run}: {}\n{}", ended.status, ended.text);
+        let peak = ended.number("anonymous").expect("it was told") / MIB;
+        assert!((64..=256).contains(&peak), "run {run}: {peak} MiB\n{}", ended.text);
+    }
+}
+
 /// Without this the tests above would pass where nothing is ever killed.
 #[test]
 fn the_same_by_hand_is_killed() {

@@ -21,6 +21,8 @@ const TASK: &str = "MEMORY_TEST_TASK";
 const ENTRANCE: &str = "MEMORY_TEST_ENTRANCE";
 /// Set if real memory is not to be looked at.
 const UNMEASURED: &str = "MEMORY_TEST_UNMEASURED";
+/// Set if the allocator is told to give large blocks back.
+const RELEASES: &str = "MEMORY_TEST_RELEASES";
 
 /// The same on every machine; more than the machine has only makes more threads.
 const CORES: &str = "4";
@@ -36,6 +38,8 @@ pub(crate) struct Order<'a> {
     /// `PLIMSOLL_MEMORY`; if none, the budget follows from the limit.
     pub(crate) memory: Option<&'a str>,
     pub(crate) measured: bool,
+    /// Whether the allocator is told to give large blocks back.
+    pub(crate) releases: bool,
 }
 
 /// A process under way; killed if it is dropped.
@@ -50,7 +54,7 @@ pub(crate) struct Ended {
 
 impl<'a> Order<'a> {
     pub(crate) fn of(task: &'a str) -> Self {
-        Self { task, group: None, memory: None, measured: true }
+        Self { task, group: None, memory: None, measured: true, releases: false }
     }
 
     pub(crate) fn start(self) -> Running {
@@ -70,8 +74,10 @@ impl<'a> Order<'a> {
         if let Some(group) = self.group {
             command.env(ENTRANCE, group.entrance());
         }
-        if !self.measured {
-            command.env(UNMEASURED, "1");
+        for (name, set) in [(UNMEASURED, !self.measured), (RELEASES, self.releases)] {
+            if set {
+                command.env(name, "1");
+            }
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(command.spawn().expect("a child can be started"))
@@ -138,6 +144,9 @@ pub(crate) fn obey() {
     let Ok(task) = env::var(TASK) else { return };
     if let Some(entrance) = env::var_os(ENTRANCE) {
         fs::write(entrance, process::id().to_string()).expect("the cgroup can be entered");
+    }
+    if env::var_os(RELEASES).is_some() {
+        assert!(plimsoll::release_large_blocks(plimsoll::MIB), "the allocator is glibc's");
     }
     let (report, peak) = with_peak(|| match &*task {
         "nothing" => None,

@@ -78,6 +78,14 @@ pub(crate) fn print(runs: u64) {
         row.add(&Order { memory: Some("256MiB"), ..Order::of("mixed") }.run(), None);
     }
     print_row("mixed, no limit", "256MiB", &row);
+    let [mut released, mut unmeasured] = [Row::default(), Row::default()];
+    for _ in 0..runs {
+        let order = Order { memory: Some("256MiB"), ..Order::of("mixed") };
+        released.add(&Order { releases: true, ..order }.run(), None);
+        unmeasured.add(&Order { measured: false, ..order }.run(), None);
+    }
+    print_row("mixed, no limit, large blocks released", "256MiB", &released);
+    print_row("mixed, no limit, unmeasured", "256MiB", &unmeasured);
     print_slowdown(runs);
     println!("\nA / B: median / largest. Anonymous: of the runs that lived.");
 }
