@@ -109,6 +109,8 @@ impl Signals {
         self.end.fetch_min(index.saturating_add(1), Ordering::AcqRel);
     }
 
+    // Asked for every item by code that is compiled in the user's crate.
+    #[inline]
     pub(crate) fn is_stopped(&self) -> bool {
         self.end.load(Ordering::Acquire) == 0
     }
