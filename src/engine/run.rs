@@ -142,16 +142,21 @@ impl<'r> Run<'r> {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
                 let is_measured = board.memory.begins_probe(Some(segment), likely, self.now());
-                let wanted = board.scheduler.wanted_by_call(&id, &rest);
-                let kept = board.scheduler.kept_from_now_on(&id);
+                // What it was granted is forgotten when it is settled.
+                let expected = is_measured.then(|| {
+                    let scheduler = &board.scheduler;
+                    (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
+                });
                 let (took, touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let begun = self.now();
                     task.run(id, rest, &self.cx, settlement);
                     (self.now() - begun, probe.and_then(|probe| self.end_probe(&probe)))
                 });
-                let declared = wanted.max(settlement.weight());
-                self.weigh(board, Some(segment), touched, (declared, kept));
+                if let Some((wanted, kept)) = expected {
+                    let declared = wanted.max(settlement.weight());
+                    self.weigh(board, Some(segment), touched, (declared, kept));
+                }
                 board.scheduler.settle(segment, took, self.now(), settlement, dropped);
             }
             Choice::Pull { id, most } => {

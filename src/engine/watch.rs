@@ -24,6 +24,8 @@ pub(crate) struct Orders {
 const MEMORY_PERIOD: Nanos = 5_000_000;
 /// Between two snapshots for a monitor.
 const MONITOR_PERIOD: Nanos = 50_000_000;
+/// However soon a call is a stall, the watch does not look without a pause.
+const SHORTEST_PERIOD: Nanos = 1_000_000;
 /// Looks at stalls within the time after which a call is one.
 const STALL_LOOKS: u32 = 4;
 /// Stalls that a report keeps.
@@ -74,17 +76,20 @@ impl Run<'_> {
         let memory = if self.is_blind() { Nanos::MAX } else { MEMORY_PERIOD };
         let monitor = if self.orders.monitor.is_some() { MONITOR_PERIOD } else { Nanos::MAX };
         let stalls = self.stall_nanos() / u64::from(STALL_LOOKS);
-        memory.min(monitor).min(stalls).max(1)
+        memory.min(monitor).min(stalls).max(SHORTEST_PERIOD)
+    }
+
+    /// The calls that have lasted too long by `now`.
+    fn stalled_calls(&self, now: Nanos) -> Vec<Call> {
+        let until = now.checked_sub(self.stall_nanos());
+        let since = |until| self.with_scheduler(|scheduler| scheduler.calls_since_before(until));
+        until.map(since).unwrap_or_default()
     }
 
     /// Notes the calls that have lasted too long: each once, and again whenever its
     /// time has doubled.
     fn tell_stalls(&self, told: &mut Vec<Told>, now: Nanos) {
-        let until = now.saturating_sub(self.stall_nanos());
-        let calls = match until {
-            0 => return,
-            _ => self.with_scheduler(|scheduler| scheduler.calls_since_before(until)),
-        };
+        let calls = self.stalled_calls(now);
         told.retain(|old| {
             calls.iter().any(|call| (&call.id, call.since) == (&old.call.id, old.call.since))
         });
@@ -113,10 +118,8 @@ impl Run<'_> {
         let Some(monitor) = &self.orders.monitor else { return };
         let now = self.now();
         let mut snapshot = self.snapshot();
-        let until = now.saturating_sub(self.stall_nanos());
-        let calls = self.with_scheduler(|scheduler| scheduler.calls_since_before(until));
-        let calls = calls.iter().filter(|call| until > 0 && call.since <= until);
-        snapshot.stalls = calls.map(|call| stall(call, &snapshot, &self.cx, now)).collect();
+        let calls = self.stalled_calls(now);
+        snapshot.stalls = calls.iter().map(|call| stall(call, &snapshot, &self.cx, now)).collect();
         snapshot.stalls.sort_by_key(|stall| std::cmp::Reverse(stall.lasted));
         monitor.publish(snapshot);
     }

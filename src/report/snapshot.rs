@@ -34,8 +34,8 @@ impl Monitor {
         Self::default()
     }
 
-    /// The run as of some milliseconds ago (50 at the most), or as of its end; none
-    /// before the first. It costs a copy and does not disturb the run.
+    /// The run as last looked at (it is every 50 ms), or as of its end; none before the
+    /// first. It costs a copy and does not disturb the run.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.latest.lock().clone()
