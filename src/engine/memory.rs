@@ -44,6 +44,8 @@ pub(crate) struct Memory {
 struct Touched {
     /// Before that, a short call is not measured.
     next: Nanos,
+    /// From one measured call to the next.
+    interval: Nanos,
     bytes: u64,
     declared: u64,
     calls: u64,
@@ -53,11 +55,19 @@ struct Touched {
 
 /// After so long a look is due, whatever changed hands.
 const LOOK_INTERVAL: Nanos = 1_000_000;
-/// Between two short calls of a segment whose memory is measured.
-const PROBE_INTERVAL: Nanos = 1_000_000;
-/// A call that is likely to last so long is measured in any case: that is a hundredth of
-/// a percent of it.
-const LONG_CALL: Nanos = 500_000;
+/// Between two short calls of a segment whose memory is measured: the least; it doubles
+/// up to the most with every call that touches next to nothing.
+const PROBE_INTERVALS: (Nanos, Nanos) = (1_000_000, 64_000_000);
+/// Less than this is next to nothing: a call may touch as much of its stack.
+const FRESH: u64 = 64 << 10;
+/// A call that is likely to last so long is measured in any case: that takes less than a
+/// thousandth of it.
+const LONG_CALL: Nanos = 5_000_000;
+/// Bytes a nanosecond that others are assumed to take at the most: about what memory of
+/// a large machine can be filled with.
+const OTHERS_TAKE: u64 = 64;
+/// Between two looks at what others take: so many nanoseconds at the most.
+const LONGEST_TRUST: Nanos = 100_000_000;
 /// Bytes that may change hands before a look is due: a 64th of the line within these.
 const STRIDES: (u64, u64) = (1 << 20, 16 << 20);
 
@@ -106,6 +116,12 @@ impl Memory {
     /// Takes what the system could still give, as read when the process held `real`.
     pub(crate) fn note_headroom(&mut self, headroom: Option<u64>, real: u64) {
         self.headroom = headroom.map(|headroom| (headroom, real));
+    }
+
+    /// How long no others can take so much that it would matter to this run.
+    pub(crate) fn headroom_lasts(&self) -> Nanos {
+        let spare = self.headroom.map_or(0, |(left, _)| left.saturating_sub(self.budget));
+        (spare / OTHERS_TAKE).min(LONGEST_TRUST)
     }
 
     /// Real memory cannot be read any more: the ledger alone counts from now on.
@@ -175,7 +191,7 @@ impl Memory {
         let touched = &mut self.heaviest[place];
         let due = self.blind.is_none() && (now >= touched.next || likely >= LONG_CALL);
         if due {
-            touched.next = now + PROBE_INTERVAL;
+            touched.next = now + touched.interval.max(PROBE_INTERVALS.0);
         }
         due
     }
@@ -250,6 +266,8 @@ fn is_heavy(touched: u64, declared: u64) -> bool {
 
 impl Touched {
     fn add(&mut self, bytes: u64, declared: u64) {
+        let (least, most) = PROBE_INTERVALS;
+        self.interval = if bytes < FRESH { (self.interval * 2).clamp(least, most) } else { least };
         self.calls += 1;
         self.most = self.most.max(bytes);
         self.most_declared = self.most_declared.max(declared);

@@ -268,12 +268,50 @@ fn a_short_call_is_measured_now_and_then_and_a_long_one_always() {
     let mut rig = Rig::grown();
     let mut begins = |segment, likely, now| rig.memory.begins_probe(segment, likely, now);
     assert!(begins(Some(0), 0, 5), "the first");
-    assert!(!begins(Some(0), LONG_CALL - 1, 4 + PROBE_INTERVAL));
+    assert!(!begins(Some(0), LONG_CALL - 1, 4 + PROBE_INTERVALS.0));
     assert!(begins(Some(0), LONG_CALL, 6));
-    assert!(!begins(Some(0), 0, 5 + PROBE_INTERVAL));
-    assert!(begins(Some(0), 0, 6 + PROBE_INTERVAL));
+    assert!(!begins(Some(0), 0, 5 + PROBE_INTERVALS.0));
+    assert!(begins(Some(0), 0, 6 + PROBE_INTERVALS.0));
     assert!(begins(Some(1), 0, 6) && begins(None, 0, 6), "each has a time of its own");
     assert!(!begins(Some(1), 0, 6) && !begins(None, 0, 6));
+}
+
+#[test]
+fn short_calls_that_touch_nothing_are_measured_ever_more_rarely() {
+    let mut rig = Rig::grown();
+    let mut until_next = |now, touched| {
+        assert!(rig.memory.begins_probe(Some(0), 0, now));
+        rig.memory.probed(Some(0), touched, 0, 0);
+        let again = (1..).map(|step| now + step * PROBE_INTERVALS.0);
+        again.map(|at| (at, rig.memory.begins_probe(Some(0), 0, at))).find(|(_, due)| *due)
+    };
+    let mut now = 0;
+    let mut waits = |touched| {
+        let (due, _) = until_next(now, touched).expect("it is due at some time");
+        let waited = (due - now) / PROBE_INTERVALS.0;
+        now = due + PROBE_INTERVALS.1;
+        waited
+    };
+    // What a call touched counts from the next one on.
+    let light: Vec<_> = (0..5).map(|_| waits(FRESH - 1)).collect();
+    assert_eq!(light, [1, 1, 2, 4, 8]);
+    let light: Vec<_> = (0..3).map(|_| waits(0)).collect();
+    assert_eq!(light, [16, 32, 64]);
+    assert_eq!((waits(FRESH), waits(0), waits(0)), (64, 1, 2));
+}
+
+#[test]
+fn what_others_take_is_looked_at_the_sooner_the_less_is_left() {
+    let mut rig = Rig::grown();
+    assert_eq!(rig.memory.headroom_lasts(), 0, "not known yet");
+    let mut lasts = |left: u64| {
+        rig.memory.note_headroom(Some(left), 0);
+        rig.memory.headroom_lasts()
+    };
+    let budget = 1_024 * MIB;
+    assert_eq!(lasts(budget), 0);
+    assert_eq!(lasts(budget + OTHERS_TAKE * 1_000), 1_000);
+    assert_eq!(lasts(u64::MAX), LONGEST_TRUST);
 }
 
 #[test]
