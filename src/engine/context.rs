@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 
+use super::scheduler::Nanos;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::{Plan, SegmentPlan};
 use crate::signal::Signals;
 use crate::stage::{Quietly, Watch, forget_quietly, guard};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
 
 /// Takes the items that failed, where they do not end the run.
 pub(crate) type FailureSink<'r> = Box<dyn FnMut(ItemError) + Send + 'r>;
@@ -32,6 +33,7 @@ pub(crate) struct Context<'r> {
     policy: Policy<'r>,
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) clock: Clock,
     parcel_items: AtomicU64,
 }
 
@@ -58,12 +60,12 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Books `items` calls that took `elapsed`, `set_up` of it for states.
-    pub(crate) fn record(&self, items: usize, elapsed: Duration, set_up: Duration) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    /// Books `items` calls that took `took`, `set_up` of it for states.
+    pub(crate) fn record(&self, items: usize, took: Nanos, set_up: Duration) {
+        let set_up = Nanos::try_from(set_up.as_nanos()).unwrap_or(Nanos::MAX);
         count(&self.items, items as u64);
-        count(&self.busy_nanos, nanos(elapsed.saturating_sub(set_up)));
-        count(&self.set_up_nanos, nanos(set_up));
+        count(&self.busy_nanos, took.saturating_sub(set_up));
+        count(&self.set_up_nanos, set_up);
     }
 
     /// Remembers the heaviest output of late; an eighth is forgotten each time.
@@ -101,6 +103,7 @@ impl<'r> Context<'r> {
             policy,
             broken: Mutex::new(None),
             signals: Arc::default(),
+            clock: Clock::start(),
             parcel_items: AtomicU64::new(1),
         }
     }
@@ -121,6 +124,11 @@ impl<'r> Context<'r> {
             source_index: id.source_index(),
             fail_fast: self.is_fail_fast(),
         }
+    }
+
+    /// Whether calls of user code can stop the run: somebody holds a token of it.
+    pub(crate) fn has_token(&self) -> bool {
+        Arc::weak_count(&self.signals) > 0
     }
 
     pub(crate) fn is_fail_fast(&self) -> bool {

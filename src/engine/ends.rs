@@ -1,15 +1,15 @@
 //! The two ends of a run: the source that is read, the sink that is written.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::{Context, count};
 use super::parcel::{BoxTask, Depot, Parcel, Port, Task};
-use super::scheduler::Settlement;
+use super::scheduler::{Nanos, Settlement};
 use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
-use crate::stage::{Quietly, Weigher, guard};
+use crate::stage::{Lent, Quietly, Weigher, guard};
 use crate::sync::Mutex;
 
 /// The source of a run, its types forgotten.
@@ -26,7 +26,7 @@ pub(crate) trait Pull<'r>: Send + Sync {
 }
 
 /// A pull that has lasted this long is ended, so that what it has read can start.
-const LONGEST_PULL: Duration = Duration::from_micros(50);
+const LONGEST_PULL: Nanos = 50_000;
 
 /// An iterator and where its items go.
 pub(crate) struct Source<'r, It: Iterator> {
@@ -50,9 +50,8 @@ where
     ) -> (u64, bool) {
         out.consumed.push(id.clone());
         let mut items = Vec::new();
-        let begun = Instant::now();
-        let ended = guard(|| self.read(most, cx, &mut items));
-        cx.source.record(items.len(), begun.elapsed(), Duration::ZERO);
+        let ended = guard(|| self.read(most, out.at, cx, &mut items));
+        cx.source.record(items.len(), out.lap(cx.clock.nanos()), Duration::ZERO);
         let read = items.len() as u64;
         let ended = ended.unwrap_or_else(|cause| {
             let read = id.source_index() + read;
@@ -76,30 +75,44 @@ where
 impl<It: Iterator> Source<'_, It> {
     /// Reads several items at once only where the iterator knows that it has
     /// them: one that does not may block on the next while the first ones wait.
-    fn read(&self, most: u64, cx: &Context<'_>, items: &mut Vec<It::Item>) -> bool {
+    fn read(&self, most: u64, begun: Nanos, cx: &Context<'_>, items: &mut Vec<It::Item>) -> bool {
         let mut items_of = self.items.lock();
         let source = items_of.get_mut();
         let known = source.size_hint().0 as u64;
         let weight = (*self.learned.lock()).max(size_of::<It::Item>() as u64);
         let most = cx.items_within(most.min(known.max(1)), weight);
         items.reserve_exact(most as usize);
-        let begun = Instant::now();
-        for offset in 0..most as u32 {
-            if cx.signals.is_stopped() {
-                return false;
+        // Looks at the clock after 1, 2, 4, ... items: a slow source is noticed at once, a
+        // fast one hardly pays. A source that can stop the run is not read on once it has.
+        let mut look = 1;
+        while (items.len() as u64) < most && !cx.signals.is_stopped() {
+            if items.len() as u64 == look {
+                if cx.clock.nanos() > begun + LONGEST_PULL {
+                    return false;
+                }
+                look *= 2;
             }
-            match source.next() {
-                Some(value) => items.push(value),
-                None => return true,
-            }
-            // Looked at after 1, 2, 4, ... items: a slow source is noticed at once,
-            // a fast one hardly pays.
-            if (offset + 1).is_power_of_two() && begun.elapsed() > LONGEST_PULL {
-                return false;
+            let upto = if cx.has_token() { items.len() + 1 } else { look.min(most) as usize };
+            if !fill(source, upto, items) {
+                return true;
             }
         }
         false
     }
+}
+
+/// Reads until there are `upto` items; whether the source had as many.
+///
+/// A function of its own, so that the compiler knows that the iterator is nobody
+/// else's and need not be written back to memory for each item.
+#[inline(never)]
+fn fill<It: Iterator>(source: &mut It, upto: usize, items: &mut Vec<It::Item>) -> bool {
+    let mut items = Lent::from(items);
+    while items.len() < upto {
+        let Some(item) = source.next() else { return false };
+        items.push(item);
+    }
+    true
 }
 
 /// A sink that the workers call.
@@ -124,6 +137,9 @@ where
     }
 }
 
+/// How often the delivery of a parcel looks whether the run was stopped elsewhere.
+const LOOKS_A_PARCEL: usize = 64;
+
 struct Delivery<K, O> {
     sink: Arc<Sink<K>>,
     parcel: Parcel<O>,
@@ -145,27 +161,31 @@ where
         let Parcel { base, items, .. } = self.parcel;
         out.items += items.len() as u64;
         let mut items = items.into_iter();
-        let mut delivered = 0;
-        let mut at = 0;
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
         let call = sink.get_mut();
-        let begun = Instant::now();
+        // A sink that can stop the run is not called again once it has. Else a stop comes
+        // from elsewhere, and a light item costs less than looking for it.
+        let looks = if cx.has_token() { items.len() } else { LOOKS_A_PARCEL };
+        let unwatched = items.len().div_ceil(looks.max(1));
         let ended = guard(|| {
-            while !cx.signals.is_stopped() {
-                let Some((offset, value)) = items.next() else { break };
-                at = offset;
-                call(value).map_err(crate::error::Cause::Error)?;
-                delivered += 1;
+            let mut items = Lent::from(&mut items);
+            while items.len() > 0 && !cx.signals.is_stopped() {
+                for _ in 0..unwatched.min(items.len()) {
+                    let Some(value) = items.next_value() else { break };
+                    call(value).map_err(crate::error::Cause::Error)?;
+                }
             }
             Ok(())
         });
         drop(sink);
-        cx.sink.record(delivered as usize, begun.elapsed(), Duration::ZERO);
-        count(&cx.fates.delivered, delivered);
+        let failure = ended.and_then(|result| result).err();
+        let delivered = items.taken() - usize::from(failure.is_some());
+        cx.sink.record(delivered, out.lap(cx.clock.nanos()), Duration::ZERO);
+        count(&cx.fates.delivered, delivered as u64);
         count(&cx.fates.cancelled, items.len() as u64);
-        if let Err(cause) = ended.and_then(|result| result) {
-            let item = base.sibling(at.into());
+        if let Some(cause) = failure {
+            let item = base.sibling(items.last_offset().into());
             count(&cx.fates.cancelled, 1);
             cx.break_run(Error::Sink { sink: "sink", item, cause });
         }

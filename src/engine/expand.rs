@@ -1,7 +1,7 @@
 //! `flat_map`: an iterator that is drawn on under admission and parked in between.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::{Context, count};
 use super::node::Place;
@@ -84,9 +84,8 @@ where
         let stage = self.place.stage;
         let light = cx.items_within(most, cx.meter(stage).learned().max(size_of::<O>() as u64));
         let mut children = Vec::new();
-        let begun = Instant::now();
         let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
-        cx.meter(stage).record(0, begun.elapsed(), Duration::ZERO);
+        cx.meter(stage).record(0, out.lap(cx.clock.nanos()), Duration::ZERO);
 
         let first = opened.id.child(opened.next_child);
         opened.next_child += children.len() as u64;
@@ -150,10 +149,9 @@ where
         out: &mut Settlement<BoxTask<'r>>,
     ) -> Option<Opened<'env, O>> {
         let stage = self.place.stage;
-        let begun = Instant::now();
         let mut set_up = Duration::ZERO;
         let opened = self.expand.open(item, &mut set_up);
-        cx.meter(stage).record(1, begun.elapsed(), set_up);
+        cx.meter(stage).record(1, out.lap(cx.clock.nanos()), set_up);
         match opened {
             Ok(children) => Some(Opened { id, children, next_child: 0, held, chain }),
             Err(Opening::Failed(cause)) => {

@@ -17,20 +17,23 @@ pub(super) struct Probe {
 impl<'r> Run<'r> {
     /// Looks at real memory if enough has changed hands, and trims the allocator if
     /// that is what admission waits for. Called between two steps, so that what a
-    /// step took or gave back is seen before the next is admitted.
-    pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) {
+    /// step took or gave back is seen before the next is admitted. Whether it trimmed,
+    /// which takes a while.
+    pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
         let turnover = board.scheduler.ledger().turnover();
         if board.memory.is_look_due(turnover, now) {
             self.look(board, now);
         }
-        self.trim_if_due(board, now);
+        self.trim_if_due(board, now)
     }
 
-    fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) {
+    fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
         let Board { scheduler, memory, .. } = &mut **board;
-        if memory.begins_trim(scheduler, now) {
+        let due = memory.begins_trim(scheduler, now);
+        if due {
             self.trim(board);
         }
+        due
     }
 
     /// Whether the look makes room.
@@ -68,24 +71,26 @@ impl<'r> Run<'r> {
         let now = self.now();
         board.memory.trimmed(now, took, change);
         if self.look(board, now) {
-            self.wake_for_more(board);
+            self.wake_for_more(board, now);
         }
     }
 
-    /// The watch's look: at shared memory and at what others have taken, too.
-    pub(super) fn look_around(&self, headroom: Option<&Headroom>) {
-        let Some(gauge) = &self.gauge else { return };
+    /// The watch's look: at shared memory, too, and where others are to be looked at, at
+    /// what they have taken. How long that need not be looked at again.
+    pub(super) fn look_around(&self, others: Option<&Headroom>) -> Nanos {
+        let Some(gauge) = &self.gauge else { return 0 };
         let surveyed = gauge.survey().and_then(|()| gauge.read());
-        let left = headroom.and_then(Headroom::read);
+        let left = others.map(Headroom::read);
         let mut board = self.board.lock();
-        if let Ok(real) = surveyed {
+        if let (Ok(real), Some(left)) = (surveyed, left) {
             board.memory.note_headroom(left, real);
         }
         let now = self.now();
         if self.look(&mut board, now) {
-            self.wake_for_more(&board);
+            self.wake_for_more(&board, now);
         }
         self.trim_if_due(&mut board, now);
+        board.memory.headroom_lasts()
     }
 
     /// What the process holds, if that is looked at.

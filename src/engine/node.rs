@@ -1,7 +1,6 @@
 //! The stages of a run, each joined to the one below.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::context::{Context, count};
 use super::parcel::{BoxTask, Depot, Desk, Parcel, Port, Task};
@@ -107,17 +106,23 @@ impl<'r, I: Send + 'r, O: Send + 'r> Port<'r, I> for StepNode<'r, I, O> {
 impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
     fn run(&self, parcel: Parcel<I>, cx: &Context<'r>, out: &mut Settlement<BoxTask<'r>>) {
         let Parcel { base, items, chain, .. } = parcel;
-        let mut yielded = self.measured(items, &base, cx);
+        let mut yielded = self.measured(items, &base, cx, out);
         self.place.book(&mut yielded, |offset| base.sibling(offset.into()), cx, &mut out.failed);
         self.place.pass_on((base, yielded.items, chain), cx, out);
     }
 
-    fn measured(&self, items: Items<I>, first: &ItemId, cx: &Context<'r>) -> Yield<O> {
+    fn measured(
+        &self,
+        items: Items<I>,
+        first: &ItemId,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    ) -> Yield<O> {
         let given = items.len();
-        let begun = Instant::now();
         let yielded = self.step.run(items, cx.watch(first));
         let called = given - yielded.cancelled as usize;
-        cx.meter(self.place.stage).record(called, begun.elapsed(), yielded.set_up);
+        let took = out.lap(cx.clock.nanos());
+        cx.meter(self.place.stage).record(called, took, yielded.set_up);
         yielded
     }
 
@@ -138,7 +143,7 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
             }
             shells.push((parcel.base, Items::default(), parcel.chain));
         }
-        let mut yielded = self.measured(items.into(), &shells[0].0, cx);
+        let mut yielded = self.measured(items.into(), &shells[0].0, cx, out);
         for (offset, value) in std::mem::take(&mut yielded.items) {
             let (shell, offset) = origins[offset as usize];
             shells[shell].1.push(offset, value);

@@ -32,7 +32,7 @@ use crate::budget::Measure;
 use crate::item::ItemId;
 use crate::report::Stall;
 use crate::resident::Gauge;
-use crate::sync::{AtomicU64, Clock, Mutex, MutexGuard, Ordering, SPINS};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, SPINS};
 
 /// A run under way.
 pub(crate) struct Run<'r> {
@@ -41,7 +41,6 @@ pub(crate) struct Run<'r> {
     settled: AtomicU64,
     source: Box<dyn Pull<'r> + 'r>,
     pub(crate) cx: Context<'r>,
-    pub(super) clock: Clock,
     /// Tells real memory, where it is told and asked for.
     pub(super) gauge: Option<Gauge>,
     pub(super) orders: Orders,
@@ -87,7 +86,6 @@ impl<'r> Run<'r> {
             settled: AtomicU64::new(0),
             source,
             cx,
-            clock: Clock::start(),
             gauge,
             orders,
             stalls: Mutex::default(),
@@ -101,21 +99,27 @@ impl<'r> Run<'r> {
         let mut settlement = Settlement::default();
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
+        // The clock is read when the lock is taken or time may have passed under it, not
+        // for each use: a look costs as much as the rest of a choice.
+        let mut now = self.now();
         loop {
             if self.cx.signals.is_cancelled() {
                 board.scheduler.halt(Halt::Cancelled, &mut dropped);
             }
-            match board.scheduler.choose(self.now()) {
+            match board.scheduler.choose(now) {
                 Choice::Over => break,
                 Choice::Idle => {
                     self.park(&mut board);
+                    now = self.now();
                     continue;
                 }
-                step => self.take(&mut board, step, &mut settlement, &mut dropped),
+                step => now = self.take(&mut board, step, now, &mut settlement, &mut dropped),
             }
-            self.after_settling(&mut board, &mut dropped);
-            let now = self.now();
-            self.look_if_due(&mut board, now);
+            let dropped_some = self.after_settling(&mut board, &mut dropped);
+            let trimmed = self.look_if_due(&mut board, now);
+            if dropped_some || trimmed {
+                now = self.now();
+            }
         }
         board.scheduler.drop_rest(&mut dropped);
         drop(board);
@@ -129,47 +133,53 @@ impl<'r> Run<'r> {
         dropped.into_iter().for_each(|task| task.discard());
     }
 
-    /// Takes a step without the lock and settles what came of it.
+    /// Takes a step without the lock and settles what came of it; when that was.
     fn take(
         &self,
         board: &mut MutexGuard<'_, Board<'r>>,
         step: Choice<BoxTask<'r>>,
+        now: Nanos,
         settlement: &mut Settlement<BoxTask<'r>>,
         dropped: &mut Vec<BoxTask<'r>>,
-    ) {
-        self.wake_for_more(board);
+    ) -> Nanos {
+        let begun = if self.wake_for_more(board, now) { self.now() } else { now };
+        settlement.at = begun;
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
-                let is_measured = board.memory.begins_probe(Some(segment), likely, self.now());
+                let is_measured = board.memory.begins_probe(Some(segment), likely, now);
                 // What it was granted is forgotten when it is settled.
                 let expected = is_measured.then(|| {
                     let scheduler = &board.scheduler;
                     (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
                 });
-                let (took, touched) = MutexGuard::unlocked(board, || {
+                let touched = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
-                    let begun = self.now();
                     task.run(id, rest, &self.cx, settlement);
-                    (self.now() - begun, probe.and_then(|probe| self.end_probe(&probe)))
+                    probe.and_then(|probe| self.end_probe(&probe))
                 });
+                let now = self.now();
                 if let Some((wanted, kept)) = expected {
                     let declared = wanted.max(settlement.weight());
                     self.weigh(board, Some(segment), touched, (declared, kept));
                 }
-                board.scheduler.settle(segment, took, self.now(), settlement, dropped);
+                let took = settlement.at.saturating_sub(begun);
+                board.scheduler.settle(segment, took, now, settlement, dropped);
+                now
             }
             Choice::Pull { id, most } => {
-                let is_measured = board.memory.begins_probe(None, 0, self.now());
+                let is_measured = board.memory.begins_probe(None, 0, now);
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))
                 });
+                let now = self.now();
                 self.weigh(board, None, touched, (settlement.weight(), 0));
-                board.scheduler.settle_pull(read, ended, self.now(), settlement, dropped);
+                board.scheduler.settle_pull(read, ended, now, settlement, dropped);
+                now
             }
-            Choice::Idle | Choice::Over => {}
+            Choice::Idle | Choice::Over => now,
         }
     }
 
@@ -178,8 +188,9 @@ impl<'r> Run<'r> {
     pub(crate) fn next_output(&self) -> Option<(ItemId, BoxTask<'r>)> {
         let mut board = self.board.lock();
         loop {
-            if let Some(output) = board.scheduler.choose_output(self.now()) {
-                self.wake_for_more(&board);
+            let now = self.now();
+            if let Some(output) = board.scheduler.choose_output(now) {
+                self.wake_for_more(&board, now);
                 return Some(output);
             }
             if board.scheduler.is_over() {
@@ -198,9 +209,10 @@ impl<'r> Run<'r> {
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
         let sink = self.cx.plan.segments.len() - 1;
-        board.scheduler.settle(sink, 0, self.now(), &mut settlement, &mut dropped);
+        let now = self.now();
+        board.scheduler.settle(sink, 0, now, &mut settlement, &mut dropped);
         self.after_settling(&mut board, &mut dropped);
-        self.wake_for_more(&board);
+        self.wake_for_more(&board, now);
     }
 
     /// Stops the run: nothing new is begun.
@@ -226,14 +238,15 @@ impl<'r> Run<'r> {
     }
 
     pub(super) fn now(&self) -> Nanos {
-        self.clock.nanos()
+        self.cx.clock.nanos()
     }
 
+    /// Whether the lock was given up in between, to drop values of the user's.
     fn after_settling(
         &self,
         board: &mut MutexGuard<'_, Board<'r>>,
         dropped: &mut Vec<BoxTask<'r>>,
-    ) {
+    ) -> bool {
         // Relaxed: a hint for those who spin; the lock orders what it hints at.
         self.settled.fetch_add(1, Ordering::Relaxed);
         self.cx.set_parcel_items(board.scheduler.parcel_items());
@@ -243,22 +256,26 @@ impl<'r> Run<'r> {
         if board.consumer_waits && (board.scheduler.has_output() || board.scheduler.is_over()) {
             self.cx.signals.outputs.ring_one();
         }
-        if !dropped.is_empty() {
+        let drops = !dropped.is_empty();
+        if drops {
             MutexGuard::unlocked(board, || dropped.drain(..).for_each(|task| task.discard()));
         }
+        drops
     }
 
     /// Wakes one who is parked if there is work beyond what this thread has taken
-    /// or if nobody would wake for what comes due.
-    pub(super) fn wake_for_more(&self, board: &Board<'r>) {
+    /// or if nobody would wake for what comes due. Whether it did.
+    pub(super) fn wake_for_more(&self, board: &Board<'r>, now: Nanos) -> bool {
         let heard = board.alarms.iter().min();
         let alarm_unheard = || {
             let due = board.scheduler.next_alarm();
             due.is_some_and(|due| heard.is_none_or(|heard| due < *heard))
         };
-        if board.parked > 0 && (board.scheduler.has_work(self.now()) || alarm_unheard()) {
+        let wakes = board.parked > 0 && (board.scheduler.has_work(now) || alarm_unheard());
+        if wakes {
             self.cx.signals.work.ring_one();
         }
+        wakes
     }
 
     /// Waits for work: looks a little longer, then sleeps.
@@ -283,7 +300,7 @@ impl<'r> Run<'r> {
         let until = board.scheduler.next_alarm();
         board.parked += 1;
         board.alarms.extend(until);
-        let until_instant = until.map(|nanos| self.clock.at(nanos));
+        let until_instant = until.map(|nanos| self.cx.clock.at(nanos));
         MutexGuard::unlocked(board, || self.cx.signals.work.wait(seen, until_instant));
         if let Some(place) = until.and_then(|until| board.alarms.iter().position(|at| *at == until))
         {

@@ -41,6 +41,7 @@ impl Run<'_> {
     /// The watch's part of the run, until it is over.
     pub(crate) fn watch(&self) {
         let mut headroom = None;
+        let mut trusted_until = 0;
         let mut told: Vec<Told> = Vec::new();
         let mut due = (0, 0);
         for _ in 0..WATCH_ROUNDS {
@@ -49,12 +50,17 @@ impl Run<'_> {
                 break;
             }
             let now = self.now();
-            let wake = self.clock.at(now.saturating_add(self.watch_period()));
+            let wake = self.cx.clock.at(now.saturating_add(self.watch_period()));
             self.cx.signals.watch.wait(seen, Some(wake));
             if !self.is_blind() {
                 // Not before the first round: most runs are over by then.
                 let limits = headroom.get_or_insert_with(|| Headroom::open().ok());
-                self.look_around(limits.as_ref());
+                let now = self.now();
+                let is_due = now >= trusted_until;
+                let lasts = self.look_around(limits.as_ref().filter(|_| is_due));
+                if is_due {
+                    trusted_until = now.saturating_add(lasts);
+                }
             }
             let now = self.now();
             if now >= due.0 {

@@ -45,6 +45,13 @@ impl<T> Items<T> {
         self.values.push(value);
     }
 
+    /// Appends the item right behind the last one, where there are no gaps.
+    #[inline]
+    pub(crate) fn push_dense(&mut self, value: T) {
+        debug_assert!(self.offsets.is_none());
+        self.values.push(value);
+    }
+
     /// From here on offsets are stored.
     #[cold]
     fn open_gap(&mut self, offset: u32) {
@@ -106,16 +113,23 @@ impl<T> IntoIterator for Items<T> {
     type IntoIter = IntoItems<T>;
 
     fn into_iter(self) -> IntoItems<T> {
-        IntoItems { values: self.values.into_iter(), offsets: self.offsets, next: 0 }
+        let given = self.values.len();
+        IntoItems { values: self.values.into_iter(), offsets: self.offsets, given }
     }
 }
 
-/// Items one after the other.
+/// Items one after the other. How many are gone is not counted: what is left tells.
 #[derive(Debug)]
 pub(crate) struct IntoItems<T> {
     values: vec::IntoIter<T>,
     offsets: Option<Vec<u32>>,
-    next: u32,
+    given: usize,
+}
+
+impl<T> Default for IntoItems<T> {
+    fn default() -> Self {
+        Items::default().into_iter()
+    }
 }
 
 impl<T> Iterator for IntoItems<T> {
@@ -123,11 +137,8 @@ impl<T> Iterator for IntoItems<T> {
 
     #[inline]
     fn next(&mut self) -> Option<(u32, T)> {
-        let value = self.values.next()?;
-        let place = self.next;
-        self.next += 1;
-        let offset = self.offsets.as_ref().map_or(place, |offsets| offsets[place as usize]);
-        Some((offset, value))
+        let value = self.next_value()?;
+        Some((self.last_offset(), value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -138,15 +149,42 @@ impl<T> Iterator for IntoItems<T> {
 impl<T> ExactSizeIterator for IntoItems<T> {}
 
 impl<T> IntoItems<T> {
+    /// Whether there are no gaps.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.offsets.is_none()
+    }
+
+    /// The next item without its offset, which is then the last.
+    #[inline]
+    pub(crate) fn next_value(&mut self) -> Option<T> {
+        self.values.next()
+    }
+
+    /// How many are gone.
+    #[inline]
+    pub(crate) fn taken(&self) -> usize {
+        self.given - self.values.len()
+    }
+
+    #[inline]
+    fn offset_at(&self, place: usize) -> u32 {
+        self.offsets.as_ref().map_or(place as u32, |offsets| offsets[place])
+    }
+
     /// The offset of the next item.
     pub(crate) fn next_offset(&self) -> Option<u32> {
-        let stored = || self.offsets.as_ref().map(|offsets| offsets[self.next as usize]);
-        (self.values.len() > 0).then(|| stored().unwrap_or(self.next))
+        (self.values.len() > 0).then(|| self.offset_at(self.taken()))
+    }
+
+    /// The offset of the item that was taken last; zero before the first.
+    #[inline]
+    pub(crate) fn last_offset(&self) -> u32 {
+        self.taken().checked_sub(1).map_or(0, |place| self.offset_at(place))
     }
 
     /// What is left, with offsets from the first of it.
     pub(crate) fn rest(self) -> Items<T> {
-        let place = self.next as usize;
+        let place = self.taken();
         let offsets = self.offsets.map(|offsets| {
             let first = offsets.get(place).copied().unwrap_or(0);
             offsets[place..].iter().map(|offset| offset - first).collect()

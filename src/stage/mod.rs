@@ -13,7 +13,7 @@ pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
 pub(crate) use items::{IntoItems, Items};
 pub(crate) use step::{
-    Children, Expand, Opening, Quietly, Step, Watch, Yield, forget_quietly, guard,
+    Children, Expand, Lent, Opening, Quietly, Step, Watch, Yield, forget_quietly, guard,
 };
 
 /// What a stage is limited by.

@@ -4,6 +4,7 @@
 //! `catch_unwind` and two clock readings are paid for each parcel and not for
 //! each item.
 
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::vec;
@@ -143,6 +144,46 @@ impl<S> Drop for Workers<'_, S> {
     }
 }
 
+/// A value that a loop over items has to itself and gives back however it ends, by a
+/// panic of user code, too. What is nobody else's can be kept in registers; a field
+/// that others might look at is written to memory for each item, which costs more than
+/// a small item does.
+pub(crate) struct Lent<'a, T: Default> {
+    home: &'a mut T,
+    value: T,
+}
+
+impl<'a, T: Default> From<&'a mut T> for Lent<'a, T> {
+    #[inline]
+    fn from(home: &'a mut T) -> Self {
+        let value = std::mem::take(home);
+        Self { home, value }
+    }
+}
+
+impl<T: Default> Deref for Lent<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Default> DerefMut for Lent<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: Default> Drop for Lent<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.home = std::mem::take(&mut self.value);
+    }
+}
+
 /// Runs user code; a panic becomes its cause.
 pub(crate) fn guard<R>(run: impl FnOnce() -> R) -> Result<R, Cause> {
     // Unwind safety: whatever the closure may have left half-changed (a worker's
@@ -209,16 +250,14 @@ where
                     break;
                 }
             };
-            let mut at = 0;
-            let ended =
-                guard(|| self.run_until_panic(&mut state, &mut items, &mut at, &mut out, watch));
+            let ended = guard(|| self.run_until_panic(&mut state, &mut items, &mut out, watch));
             match ended {
                 Ok(()) => {
                     self.workers.put_back(state);
                     break;
                 }
                 Err(cause) => {
-                    out.failures.push((at, cause));
+                    out.failures.push((items.last_offset(), cause));
                     forget_quietly(state);
                     if watch.fail_fast {
                         break;
@@ -237,21 +276,27 @@ impl<S: Send, F> Each<'_, S, F> {
         &self,
         state: &mut S,
         items: &mut IntoItems<I>,
-        at: &mut u32,
         out: &mut Yield<O>,
         watch: Watch<'_>,
     ) where
         F: Fn(&mut S, I) -> Fate<O>,
     {
         let call = self.call.get();
+        let mut items = Lent::from(items);
+        let mut made = Lent::from(&mut out.items);
+        let mut is_dense = items.is_dense() && made.len() == items.taken();
         while !watch.is_abandoned() {
-            let Some((offset, value)) = items.next() else { break };
-            *at = offset;
+            let Some(value) = items.next_value() else { break };
             match call(state, value) {
-                Fate::Kept(value) => out.items.push(offset, value),
-                Fate::Filtered => out.filtered += 1,
+                Fate::Kept(value) if is_dense => made.push_dense(value),
+                Fate::Kept(value) => made.push(items.last_offset(), value),
+                Fate::Filtered => {
+                    is_dense = false;
+                    out.filtered += 1;
+                }
                 Fate::Failed(error) => {
-                    out.failures.push((offset, Cause::Error(error)));
+                    is_dense = false;
+                    out.failures.push((items.last_offset(), Cause::Error(error)));
                     if watch.fail_fast {
                         break;
                     }

@@ -32,7 +32,7 @@ fn a_meter_forgets_heavy_outputs_by_and_by() {
 fn a_meter_books_the_time_for_states_apart() {
     let meter = Meter::default();
     for (items, elapsed, set_up) in [(3, 50, 20), (2, 10, 0), (0, 5, 7)] {
-        meter.record(items, Duration::from_nanos(elapsed), Duration::from_nanos(set_up));
+        meter.record(items, elapsed, Duration::from_nanos(set_up));
     }
     let told = [&meter.items, &meter.busy_nanos, &meter.set_up_nanos];
     assert_eq!(told.map(|counter| counter.load(Ordering::Relaxed)), [5, 40, 27]);

@@ -83,9 +83,16 @@ pub(crate) struct Settlement<T> {
     pub(crate) failed: Option<ItemId>,
     /// Items that were looked at, for the cost of one.
     pub(crate) items: u64,
+    /// Up to when its time is accounted for.
+    pub(crate) at: Nanos,
 }
 
 impl<T> Settlement<T> {
+    /// The time since what was accounted for last, now accounted for, too.
+    pub(crate) fn lap(&mut self, now: Nanos) -> Nanos {
+        now.saturating_sub(std::mem::replace(&mut self.at, now))
+    }
+
     /// Bytes that what was made is said to hold.
     pub(crate) fn weight(&self) -> u64 {
         self.produced.iter().fold(0, |sum, made| sum.saturating_add(made.weight))
@@ -94,7 +101,7 @@ impl<T> Settlement<T> {
 
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
-        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0 }
+        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0, at: 0 }
     }
 }
 
