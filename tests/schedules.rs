@@ -78,7 +78,9 @@ fn explore(body: impl Fn(&Case, &Piped, &Expected) + Send + Sync + Copy + 'stati
     let thrown = move || {
         // A case of which nothing is to be seen is not run, and the checker takes it for
         // a mistake if there is only one thread.
-        shuttle::thread::spawn(|| ()).join().expect("it does nothing");
+        let other = shuttle::thread::spawn(|| ());
+        shuttle::thread::yield_now();
+        other.join().expect("it does nothing");
         let (case, pipeline, expected) = throw();
         let told = Told(&case);
         body(told.0, &pipeline, &expected);
