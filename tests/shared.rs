@@ -1,6 +1,11 @@
 //! Shared files from the outside: every kind of damage, several processes,
 //! writers that race and writers that are killed.
 
+#[path = "shared/processes.rs"]
+mod processes;
+#[path = "shared/sections.rs"]
+mod sections;
+
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -48,7 +53,7 @@ fn plant(path: &Path, bytes: &[u8]) {
 }
 
 fn problem<D: ?Sized>(outcome: Result<Shared<D>, Error>) -> FormatProblem {
-    match outcome.err().expect("the file is not usable") {
+    match outcome.expect_err("the file is not usable") {
         Error::SharedFormat { problem, .. } => problem,
         other => panic!("{other}"),
     }

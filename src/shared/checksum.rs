@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn pieces_and_threads_make_no_difference() {
-        let bytes: Vec<u8> = (0..3 * BLOCK + 77).map(|n| (n * n >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * BLOCK + 77).map(|n| ((n * n) >> 7) as u8).collect();
         for length in [0, 1, 240, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, bytes.len()] {
             let bytes = &bytes[..length];
             let expected = checksum_by(1, bytes);

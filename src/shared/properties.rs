@@ -53,7 +53,7 @@ fn base(path: &Path) -> &'static [u8] {
             writer.slice("n")?.fill([1_u64, 2, 3, 4, 5, 6])?;
             writer.bytes("b")?.fill([&b"AC"[..], b"", b"GT\xff"])?;
             writer.strs("s")?.fill(["one", "zwölf", ""])?;
-            writer.map("m")?.fill((0..40_u64).map(|n| (n * n % 23 << 40, n)))?;
+            writer.map("m")?.fill((0..40_u64).map(|n| ((n * n % 23) << 40, n)))?;
             writer.slice::<u32>("empty")?.finish()?;
             writer.finish()
         };
