@@ -35,6 +35,12 @@ fn in_another_process_with_sections() {
                 build(given.as_ref(), round).unwrap();
             }
         }
+        #[cfg(target_os = "linux")]
+        "build within a budget" => {
+            let before = most_resident();
+            build_map(given.as_ref());
+            println!("\nsum={}", most_resident() - before);
+        }
         "sum" => {
             let file = given.parse::<HandOver>().unwrap().open().unwrap();
             tell_sum(&file.get("numbers").unwrap());
@@ -48,6 +54,35 @@ fn in_another_process_with_sections() {
         }
         other => panic!("{other}"),
     }
+}
+
+/// 1 MiB of budget for 24 MiB of map.
+fn build_map(path: &Path) {
+    let writer = SharedFile::create(path).unwrap().budget(1 << 20);
+    let pairs = (0..1_500_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15), n));
+    writer.map("map").unwrap().fill(pairs).unwrap();
+    writer.finish().unwrap();
+}
+
+/// The most bytes this process ever had resident.
+#[cfg(target_os = "linux")]
+fn most_resident() -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_map_is_built_within_its_budget() {
+    let (_directory, path) = place();
+    let mut child = command("build within a budget", &path).spawn().unwrap();
+    let more = sum_of(&mut child);
+    assert!(child.wait().unwrap().success());
+    // The budget, and what the allocator and the stack take.
+    assert!(more < 4 << 20, "{more} bytes more than before");
+    let map: SharedMap<u64, u64> = SharedFile::open(&path).unwrap().get("map").unwrap();
+    assert_eq!((map.len(), map.get(&0)), (1_500_000, &[0][..]));
 }
 
 /// Tells the sum of all, and then waits for a line, the data still mapped.
