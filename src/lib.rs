@@ -38,7 +38,7 @@
 //! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
-//! | share a large table | [`Shared`] |
+//! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs

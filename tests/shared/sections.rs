@@ -164,6 +164,48 @@ fn a_map_larger_than_its_budget_is_sorted_all_the_same() {
     assert_eq!(names_in(&directory), ["table.plim"]);
 }
 
+/// Sorted by the second number, with a prefix that follows the first.
+#[derive(Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Crooked(u32, u32);
+
+impl plimsoll::Element for Crooked {
+    const NAME: &'static str = "test.Crooked v1";
+}
+
+impl Ord for Crooked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.1.cmp(&other.1)
+    }
+}
+
+impl PartialOrd for Crooked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl plimsoll::Key for Crooked {
+    fn prefix(&self) -> u64 {
+        self.0.into()
+    }
+}
+
+#[test]
+fn keys_whose_prefixes_do_not_follow_their_order_are_no_keys() {
+    let (directory, path) = place();
+    let writer = SharedFile::create(&path).unwrap();
+    let pairs = [(Crooked(1, 2), 0_u8), (Crooked(2, 1), 0)];
+    match writer.map("map").unwrap().fill(pairs) {
+        Err(Error::SharedSection { section, problem, .. }) => {
+            assert_eq!((&*section, problem.contains("prefixes")), ("map", true));
+        }
+        other => panic!("{other:?}"),
+    }
+    writer.finish().unwrap_err();
+    assert!(names_in(&directory).is_empty());
+}
+
 #[test]
 fn large_sections_begin_where_huge_pages_do() {
     let (_directory, path) = place();

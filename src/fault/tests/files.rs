@@ -66,6 +66,20 @@ fn a_table_that_cannot_be_read_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_copy_that_cannot_be_sealed_leaves_nothing_behind() {
+    let actions = refusals(|path| {
+        // What is refused is told as by `Shared::open`: without the section.
+        SharedFile::seal(path)?.get("data")
+    });
+    assert_eq!(actions[..5], ["open", "open", "open", "read", "read"]);
+    // Made, sized, mapped; filled; sealed and mapped; read as a file of its own.
+    assert_eq!(actions[5..8], ["seal a copy of"; 3]);
+    assert_eq!(actions[8..11], ["read"; 3]);
+    assert_eq!(actions[11..13], ["seal a copy of"; 2]);
+    assert_eq!(actions[13..], ["open", "read", "read"]);
+}
+
+#[test]
 fn a_table_that_is_held_is_seen_to_be() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.plim");
