@@ -107,7 +107,8 @@ pub struct Shared<D: ?Sized> {
 }
 
 impl<T: Element> Shared<[T]> {
-    /// Writes `data` to a new file at `path`, in place of what is there.
+    /// Writes `data` to a new file at `path`, in place of what is there: one with a single
+    /// section, of the name `data`.
     ///
     /// Whoever opens the path finds what was there before or the whole new
     /// file, even after a power cut; [`SharedFileWriter`] tells the details, and
