@@ -249,9 +249,16 @@ impl<T: Element> Shared<[T]> {
 fn new_memfd() -> io::Result<File> {
     use std::os::fd::FromRawFd;
 
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // SAFETY: The name is a C string.
-    let descriptor = unsafe { libc::memfd_create(c"plimsoll".as_ptr(), flags) };
+    let create = |more| {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | more;
+        // SAFETY: The name is a C string.
+        unsafe { libc::memfd_create(c"plimsoll".as_ptr(), flags) }
+    };
+    // Some systems insist that it can never be executed, older ones do not know that.
+    let mut descriptor = create(libc::MFD_NOEXEC_SEAL);
+    if descriptor < 0 {
+        descriptor = create(0);
+    }
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -234,8 +234,8 @@ fn a_builder_killed_at_any_moment_leaves_the_old_file_or_the_new() {
         child.kill().unwrap();
         child.wait().unwrap();
         round_of(&path);
-        let left = names_in(&directory);
-        assert!(left.len() <= 3, "the file, its temporary and one without a name yet: {left:?}");
+        let known = |name: &String| name == "table.plim" || name.starts_with(".plimsoll-");
+        assert!(names_in(&directory).iter().all(known));
     }
     // The next one cleans up.
     build(&path, 5_000).unwrap();
