@@ -182,6 +182,37 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Somebody else is building the file at this moment.
+    #[error(
+        "{} is being built by another writer, which will give it its name; wait for it, or, \
+         if there is none, delete {}",
+        path.display(), temporary.display()
+    )]
+    SharedBusy {
+        /// The file.
+        path: PathBuf,
+        /// What the other writer writes to.
+        temporary: PathBuf,
+    },
+
+    /// A section of a shared file cannot be written.
+    #[error("section {section:?} of {} cannot be written: {problem}", path.display())]
+    SharedSection {
+        /// The file.
+        path: PathBuf,
+        /// The section.
+        section: String,
+        /// Why not.
+        problem: &'static str,
+    },
+
+    /// A text is not that of a file that was handed over.
+    #[error("{text:?} hands no file over; it must be what `HandOver` was printed as")]
+    HandOver {
+        /// The text.
+        text: String,
+    },
+
     /// A file is not the shared file it was opened as.
     #[error("{} is not usable as shared data: {problem}", path.display())]
     SharedFormat {
@@ -258,15 +289,76 @@ pub enum FormatProblem {
         /// As asked for.
         expected: String,
     },
-    /// The file does not hold as many bytes as its header says.
-    #[error(
-        "it holds {found} payload bytes, its header says {recorded}; the file is truncated or grown"
-    )]
+    /// The file does not have as many bytes as its header says.
+    #[error("it has {found} bytes, its header says {recorded}; the file is truncated or grown")]
     Length {
-        /// Payload bytes in the file.
+        /// Bytes in the file.
         found: u64,
-        /// Payload bytes as recorded.
+        /// Bytes as recorded.
         recorded: u64,
+    },
+    /// The section table's checksum is wrong.
+    #[error("its section table is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    TableChecksum {
+        /// Checksum of the table as found.
+        found: u64,
+        /// Checksum as recorded.
+        recorded: u64,
+    },
+    /// The section table is as it was written, and makes no sense.
+    #[error("its section table makes no sense: {problem}")]
+    Table {
+        /// What makes none.
+        problem: &'static str,
+    },
+    /// The file has no section of this name.
+    #[error("it has no section {name:?}; its sections: {sections}")]
+    NoSection {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        sections: String,
+    },
+    /// The section is of another kind.
+    #[error("it is {found}, not {expected}")]
+    Kind {
+        /// As recorded.
+        found: &'static str,
+        /// As asked for.
+        expected: &'static str,
+    },
+    /// The parts of a section do not fit together.
+    #[error("its parts do not fit together: {problem}")]
+    Structure {
+        /// What does not fit.
+        problem: &'static str,
+    },
+    /// An archive is not what it was written as.
+    #[error("its archive is not valid: {problem}")]
+    Archive {
+        /// What the library that reads it says.
+        problem: String,
+    },
+    /// A problem of one section.
+    #[error("section {name:?}: {problem}")]
+    Section {
+        /// The section.
+        name: String,
+        /// What is wrong with it.
+        problem: Box<FormatProblem>,
+    },
+    /// The file is not the one that was handed over.
+    #[error(
+        "it is not the file that was handed over: {what} is {found}, was {expected}; it was \
+         replaced meanwhile"
+    )]
+    AnotherFile {
+        /// `"device"`, `"inode"`, `"length"` or `"header checksum"`.
+        what: &'static str,
+        /// Of the file that is there now.
+        found: u64,
+        /// Of the file that was handed over.
+        expected: u64,
     },
     /// The path leads to something that cannot be mapped.
     #[error("it is a {found}, not a regular file")]
@@ -288,10 +380,10 @@ pub enum FormatProblem {
     /// mapped.
     #[error("a process has it open for writing; open it again when that process has closed it")]
     OpenForWriting,
-    /// The payload's checksum is wrong.
-    #[error("its payload is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    /// A section's checksum is wrong.
+    #[error("its data is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
     PayloadChecksum {
-        /// Checksum of the payload as found.
+        /// Checksum of the data as found.
         found: u64,
         /// Checksum as recorded.
         recorded: u64,

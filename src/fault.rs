@@ -10,7 +10,7 @@ pub(crate) fn fallible<R>(step: impl FnOnce() -> std::io::Result<R>) -> std::io:
 }
 
 #[cfg(test)]
-pub(crate) use injection::{PLANNED, each_site, fallible};
+pub(crate) use injection::{DIED, PLANNED, dying_at, each_site, fallible};
 
 #[cfg(test)]
 mod injection;

@@ -38,7 +38,7 @@
 //! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
-//! | share a large table | [`Shared`] |
+//! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -82,6 +82,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.
 
@@ -118,8 +119,12 @@ pub use report::{
     MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
-    Content, Element, Shared, SharedWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
+    BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Section, SectionInfo,
+    Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs, SharedWriter,
+    SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
 };
+#[cfg(feature = "rkyv")]
+pub use shared::{NamedArchive, SharedArchive};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};

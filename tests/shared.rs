@@ -1,6 +1,11 @@
 //! Shared files from the outside: every kind of damage, several processes,
 //! writers that race and writers that are killed.
 
+#[path = "shared/processes.rs"]
+mod processes;
+#[path = "shared/sections.rs"]
+mod sections;
+
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -48,7 +53,7 @@ fn plant(path: &Path, bytes: &[u8]) {
 }
 
 fn problem<D: ?Sized>(outcome: Result<Shared<D>, Error>) -> FormatProblem {
-    match outcome.err().expect("the file is not usable") {
+    match outcome.expect_err("the file is not usable") {
         Error::SharedFormat { problem, .. } => problem,
         other => panic!("{other}"),
     }
@@ -62,11 +67,11 @@ fn names_in(directory: &TempDir) -> Vec<String> {
 fn round_trip<T: Element + PartialEq + std::fmt::Debug>(elements: &[T]) {
     let (_directory, path) = place();
     Shared::<[T]>::write(&path, elements).unwrap();
-    for verify in [Verify::Auto, Verify::Header, Verify::Payload] {
+    for verify in [Verify::Auto, Verify::Header, Verify::FirstUse, Verify::Payload] {
         let opened = Shared::<[T]>::open_with(&path, verify).unwrap();
         assert_eq!(&*opened, elements);
         assert_eq!(opened.path(), Some(&*path));
-        assert_eq!(opened.size_bytes(), (HEADER + size_of_val(elements)) as u64);
+        assert_eq!(opened.size_bytes(), size_of_val(elements) as u64);
         assert!(opened.is_mapped());
     }
     let loaded = Shared::<[T]>::load(&path).unwrap();
@@ -124,7 +129,7 @@ fn a_clone_is_the_same_memory_and_outlives_the_file() {
     drop((first, directory));
     assert_eq!(*second, [1, 2, 3]);
     let text = format!("{second:?}");
-    assert!(text.contains("u64") && text.contains("size_bytes: 4120"), "{text}");
+    assert!(text.contains("u64") && text.contains("size_bytes: 24"), "{text}");
 }
 
 #[test]
@@ -168,17 +173,19 @@ fn every_truncation_is_noticed() {
     file.write_all(&whole).unwrap();
     for length in (0..whole.len()).rev() {
         file.set_len(length as u64).unwrap();
+        let (found, recorded) = (length as u64, whole.len() as u64);
         let expected = if length < HEADER {
-            FormatProblem::TooShort { length: length as u64, header: HEADER as u64 }
+            FormatProblem::TooShort { length: found, header: HEADER as u64 }
         } else {
-            FormatProblem::Length { found: (length - HEADER) as u64, recorded: 32 }
+            FormatProblem::Length { found, recorded }
         };
         assert_eq!(problem(Shared::<[u64]>::open(&cut)), expected);
         assert_eq!(problem(Shared::<[u64]>::load(&cut)), expected);
     }
     let grown = [&*whole, &[0; 8]].concat();
     plant(&cut, &grown);
-    let expected = FormatProblem::Length { found: 40, recorded: 32 };
+    let recorded = whole.len() as u64;
+    let expected = FormatProblem::Length { found: recorded + 8, recorded };
     assert_eq!(problem(Shared::<[u64]>::open(&cut)), expected);
 }
 
@@ -188,7 +195,7 @@ fn every_flipped_bit_of_the_payload_is_noticed_when_it_is_verified() {
     Shared::<[u64]>::write(&path, &[1, 2, 3]).unwrap();
     let whole = fs::read(&path).unwrap();
     let damaged = directory.path().join("damaged.plim");
-    for bit in HEADER * 8..whole.len() * 8 {
+    for bit in HEADER * 8..(HEADER + 24) * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         plant(&damaged, &bytes);
@@ -291,7 +298,7 @@ fn a_reader_keeps_what_it_opened_while_the_file_is_rebuilt() {
 }
 
 #[test]
-fn of_racing_writers_one_wins_whole() {
+fn of_racing_writers_one_wins_whole_and_the_others_are_told() {
     let (directory, path) = place();
     Shared::<[u64]>::write(&path, &[0; 10]).unwrap();
     std::thread::scope(|scope| {
@@ -299,7 +306,11 @@ fn of_racing_writers_one_wins_whole() {
             let path = &path;
             scope.spawn(move || {
                 for _ in 0..25 {
-                    Shared::<[u64]>::write(path, &vec![writer; 10 + writer as usize]).unwrap();
+                    match Shared::<[u64]>::write(path, &vec![writer; 10 + writer as usize]) {
+                        Ok(()) => {}
+                        Err(Error::SharedBusy { path: told, .. }) => assert_eq!(told, *path),
+                        Err(other) => panic!("{other}"),
+                    }
                 }
             });
         }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,9 +12,9 @@ use crate::index::{IndexBuilder, IndexedReaction, index_row};
 use crate::print::thousands;
 use crate::store::Index;
 
-/// What the index depends on beside the reactions and the rows. To be changed with the arrays, the
+/// What the index depends on beside the reactions and the rows. To be changed with the sections, the
 /// decoys or the toolkit, whose canonical SMILES the keys are made of.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Which decoys there are.
 const SEED: u64 = 1;
 
@@ -26,10 +25,10 @@ pub(crate) fn shelf() -> Result<PathBuf, Box<dyn Error>> {
     Ok(built.join("cross_reference-index"))
 }
 
-/// The folder with the index of these reactions, with decoys up to `rows`. It is built if it is not
+/// The file with the index of these reactions, with decoys up to `rows`. It is built if it is not
 /// there.
 ///
-/// The folder is named by all that the index is made of, so one that is found is the right one. It
+/// The file is named by all that the index is made of, so one that is found is the right one. It
 /// gets its name when it is complete.
 pub(crate) fn find_or_build(
     shelf: &Path,
@@ -38,21 +37,18 @@ pub(crate) fn find_or_build(
     budget: &Budget,
 ) -> Result<PathBuf, Box<dyn Error>> {
     let hash = xxh3_128_with_seed(reactions.as_bytes(), FORMAT ^ SEED << 32);
-    let name = format!("{rows}-rows-{hash:032x}");
-    let folder = shelf.join(&name);
-    if folder.is_dir() {
-        return Ok(folder);
+    let path = shelf.join(format!("{rows}-rows-{hash:032x}.plim"));
+    if path.is_file() {
+        return Ok(path);
     }
-    eprintln!("building the index of {} rows in {}", thousands(rows), folder.display());
-    let unfinished = Unfinished(shelf.join(format!("{name}.{}.tmp", std::process::id())));
-    fs::create_dir_all(&unfinished.0)?;
+    eprintln!("building the index of {} rows in {}", thousands(rows), path.display());
+    fs::create_dir_all(shelf)?;
 
     let started = Instant::now();
     let index = IndexBuilder::new(read(reactions, rows, budget)?, rows, SEED);
-    Index::write(&unfinished.0, &index)?;
-    unfinished.rename(&folder)?;
+    Index::write(&path, &index)?;
     eprintln!("built it in {:.1} s", started.elapsed().as_secs_f64());
-    Ok(folder)
+    Ok(path)
 }
 
 /// Reads all reactions that can be read, in their order.
@@ -80,29 +76,9 @@ fn read(
     Ok(indexed)
 }
 
-/// A folder that is removed unless it is renamed.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    /// Renames it, unless another process was faster, whose folder is as good.
-    fn rename(&self, folder: &Path) -> io::Result<()> {
-        match fs::rename(&self.0, folder) {
-            Err(_) if folder.is_dir() => Ok(()),
-            renamed => renamed,
-        }
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Not there any more, if it was renamed.
-        fs::remove_dir_all(&self.0).ok();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use plimsoll::MIB;
+    use plimsoll::{MIB, SharedFile};
 
     use super::*;
 
@@ -113,18 +89,18 @@ mod tests {
         let find = |reactions, rows| {
             find_or_build(shelf.path(), reactions, rows, &budget).expect("it can be built")
         };
-        let folders = || fs::read_dir(shelf.path()).expect("it is there").count();
+        let files = || fs::read_dir(shelf.path()).expect("it is there").count();
         let (ester, two) =
             ("CC(=O)O.OCC>>CCOC(C)=O\t1", "CC(=O)O.OCC>>CCOC(C)=O\t1\nCl>>(\t2\nC>>CC");
 
         let first = find(ester, 20);
-        assert_eq!((find(ester, 20), folders()), (first, 1));
+        assert_eq!((find(ester, 20), files()), (first, 1));
         find(ester, 30);
-        assert_eq!(folders(), 2);
+        assert_eq!(files(), 2);
 
         let left_out = find(two, 20);
-        for open in [Index::open, Index::load] {
-            let index = open(&left_out).expect("it is whole");
+        for open in [SharedFile::open, SharedFile::load] {
+            let index = Index::of(&open(&left_out).expect("it is whole")).expect("it is an index");
             let view = index.view().expect("the arrays fit");
             assert_eq!((index.rows(), index.reactions()), (20, 2));
             let reactions = (0..20).map(|row| view.row(row).reaction).filter(|&number| number < 3);

@@ -25,7 +25,7 @@ mod unsplit;
 use std::error::Error;
 use std::process::ExitCode;
 
-use plimsoll::{Budget, Footprint, Pipeline, PipelineBuilder, Stage};
+use plimsoll::{Budget, Footprint, Pipeline, PipelineBuilder, SharedFile, Stage};
 
 use answer::{Answer, NEAREST};
 use args::Args;
@@ -68,16 +68,17 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let smarts = args::read(&args.templates)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
 
-    let folder = build::find_or_build(&build::shelf()?, &reactions, args.rows, &budget)?;
-    let index = Index::open(&folder)
-        .map_err(|why| format!("{why}; delete {} to have it built again", folder.display()))?;
+    let path = build::find_or_build(&build::shelf()?, &reactions, args.rows, &budget)?;
+    let file =
+        SharedFile::open(&path).map_err(|why| format!("{why}; delete it to have it built"))?;
+    let index = Index::of(&file)?;
     let view = index.view()?;
-    print::index(&index, &folder);
+    print::index(&index, &file);
     let templates = Templates::compile(smarts.lines())?;
     print::templates(&templates);
 
     let stages = match args.unsplit {
-        true => unsplit(templates, &smarts, index.bytes(), &folder),
+        true => unsplit(templates, &smarts, &file),
         false => split(&templates, view),
     };
     let stages = if args.ordered { stages.ordered() } else { stages };

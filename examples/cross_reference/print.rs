@@ -1,10 +1,9 @@
 //! What is printed: results to stdout, progress to stderr.
 
 use std::io::{IsTerminal, stderr};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plimsoll::Bytes;
+use plimsoll::{Bytes, SharedFile};
 
 use crate::answer::Answer;
 use crate::chemistry::Templates;
@@ -17,7 +16,7 @@ const SAMPLES: usize = 3;
 /// How many precedents of each.
 const PRECEDENTS: usize = 3;
 
-pub(crate) fn index(index: &Index, folder: &Path) {
+pub(crate) fn index(index: &Index, file: &SharedFile) {
     let (rows, reactions) = (index.rows(), index.reactions());
     println!(
         "index      {} rows = {} real reactions + {} decoys",
@@ -25,7 +24,7 @@ pub(crate) fn index(index: &Index, folder: &Path) {
         thousands(reactions),
         thousands(rows - reactions)
     );
-    println!("           {} mapped from {}", Bytes(index.bytes()), folder.display());
+    println!("           {} mapped from {}", Bytes(file.size_bytes()), file.path().display());
 }
 
 pub(crate) fn templates(templates: &Templates) {
@@ -113,8 +112,8 @@ impl<'a> Results<'a> {
         println!();
     }
 
-    fn text(&self, row: u32) -> std::borrow::Cow<'a, str> {
-        String::from_utf8_lossy(self.index.text(row as usize))
+    fn text(&self, row: u32) -> &'a str {
+        self.index.text(row as usize)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The same job done in one stage, as it is when nobody splits it: each worker has a copy of all
 //! it needs.
 
-use std::path::Path;
 use std::sync::Mutex;
 
-use plimsoll::{BoxError, Footprint, Pipeline, PipelineBuilder, Stage};
+use plimsoll::{BoxError, Footprint, Pipeline, PipelineBuilder, SharedFile, Stage};
 
 use crate::Line;
 use crate::answer::{Answer, NEAREST};
@@ -32,10 +31,9 @@ impl Worker {
 pub(crate) fn unsplit<'a>(
     templates: Templates,
     smarts: &'a str,
-    index_bytes: u64,
-    folder: &'a Path,
+    index: &'a SharedFile,
 ) -> PipelineBuilder<'a, Line<'a>, Answer> {
-    let each = templates.bytes() + index_bytes + Scratch::bytes(NEAREST);
+    let each = templates.bytes() + index.size_bytes() + Scratch::bytes(NEAREST);
     // A product has at most as many atoms as its SMILES has letters.
     let working = |&(_, line): &Line<'_>| {
         apply_bytes(
@@ -47,7 +45,7 @@ pub(crate) fn unsplit<'a>(
         let compiled = compiled.lock().expect("nobody panics with the lock").take();
         Ok(Worker {
             templates: compiled.map_or_else(|| Templates::compile(smarts.lines()), Ok)?,
-            index: Index::load(folder)?,
+            index: Index::of(&SharedFile::load(index.path())?)?,
             scratch: Scratch::new(NEAREST),
         })
     };

@@ -3,7 +3,10 @@
 
 use bytemuck::Pod;
 
-use super::header::{HEADER_BYTES, NAME_BYTES};
+use super::header::HEADER_BYTES;
+
+/// The most bytes a type's name may have.
+pub(super) const NAME_BYTES: usize = 128;
 
 /// A type whose values can be the elements of a shared file.
 ///
@@ -68,7 +71,7 @@ use super::header::{HEADER_BYTES, NAME_BYTES};
 /// `usize` and `isize` are not elements, because their size is not the same
 /// everywhere; use `u64` and `i64`. `bool`, `char` and other enums are not
 /// [`Pod`]: not every byte is one of their values.
-pub trait Element: Pod {
+pub trait Element: Pod + Send + Sync {
     /// The name that files record, the same in every build for as long as the
     /// bytes mean the same.
     const NAME: &'static str;
@@ -97,13 +100,13 @@ impl<T: Element, const N: usize> ArrayOf<T, N> {
 }
 
 /// A text built at compile time.
-struct Name {
+pub(super) struct Name {
     bytes: [u8; NAME_BYTES],
     length: usize,
 }
 
 impl Name {
-    const EMPTY: Self = Self { bytes: [0; NAME_BYTES], length: 0 };
+    pub(super) const EMPTY: Self = Self { bytes: [0; NAME_BYTES], length: 0 };
 
     const fn byte(mut self, byte: u8) -> Self {
         assert!(self.length < NAME_BYTES, "the name of the element is longer than 128 bytes");
@@ -112,7 +115,7 @@ impl Name {
         self
     }
 
-    const fn text(mut self, text: &str) -> Self {
+    pub(super) const fn text(mut self, text: &str) -> Self {
         let mut rest = text.as_bytes();
         while let [first, others @ ..] = rest {
             self = self.byte(*first);
@@ -121,14 +124,14 @@ impl Name {
         self
     }
 
-    const fn number(mut self, number: usize) -> Self {
+    pub(super) const fn number(mut self, number: usize) -> Self {
         if number >= 10 {
             self = self.number(number / 10);
         }
         self.byte(b'0' + (number % 10) as u8)
     }
 
-    const fn as_str(&self) -> &str {
+    pub(super) const fn as_str(&self) -> &str {
         match std::str::from_utf8(self.bytes.split_at(self.length).0) {
             Ok(text) => text,
             Err(_) => panic!("a name is built of whole texts"),
@@ -138,7 +141,7 @@ impl Name {
 
 /// What a file records of its elements.
 #[derive(Clone, Copy, Debug)]
-pub struct Spec {
+pub(super) struct Spec {
     pub(super) name: &'static str,
     pub(super) size: u64,
     pub(super) align: u64,
@@ -147,82 +150,41 @@ pub struct Spec {
 impl Spec {
     /// The facts about `T`; refuses, at compile time, what a file cannot hold.
     pub(super) const fn of<T: Element>() -> Self {
+        const { Self::checked::<T>() }
+    }
+
+    const fn checked<T: Element>() -> Self {
         assert!(size_of::<T>() > 0, "an element of a shared file has at least one byte");
         assert!(
             align_of::<T>() <= HEADER_BYTES,
             "an element of a shared file is aligned to at most 4096 bytes"
         );
-        assert!(
-            !T::NAME.is_empty() && T::NAME.len() <= NAME_BYTES,
-            "the name of an element has 1 to 128 bytes"
-        );
-        let mut rest = T::NAME.as_bytes();
-        while let [first, others @ ..] = rest {
-            assert!(
-                *first == b' ' || first.is_ascii_graphic(),
-                "the name of an element is printable ASCII"
-            );
-            rest = others;
-        }
+        check_name(T::NAME);
         Self { name: T::NAME, size: size_of::<T>() as u64, align: align_of::<T>() as u64 }
+    }
+
+    /// The facts about an archive: bytes, to be aligned as its root is.
+    #[cfg(feature = "rkyv")]
+    pub(super) const fn archive(name: &'static str, align: usize) -> Self {
+        assert!(align <= HEADER_BYTES, "an archive is aligned to at most 4096 bytes");
+        check_name(name);
+        Self { name, size: 1, align: align as u64 }
     }
 }
 
-/// The data that a [`Shared`](super::Shared) can hold: today `[T]` for every
-/// [`Element`] `T`.
-///
-/// The trait is sealed: later releases may add kinds of data, other crates
-/// cannot.
-pub trait Content: sealed::Stored {}
-
-impl<T: Element> Content for [T] {}
-
-pub(super) mod sealed {
-    use std::collections::TryReserveError;
-
-    use super::{Element, Spec};
-
-    /// How a kind of data is laid out in a file.
-    pub trait Stored {
-        /// What the file records of the elements.
-        const SPEC: Spec;
-
-        /// The data in the bytes of a payload whose header agreed with `SPEC`.
-        fn view(payload: &[u8]) -> &Self;
-
-        /// The bytes of the payload.
-        fn bytes(&self) -> &[u8];
-
-        /// Data of `count` elements on the heap, to be filled.
-        fn zeroed(count: usize) -> Result<Box<Self>, TryReserveError>;
-
-        /// The bytes of the payload, to be filled.
-        fn bytes_mut(&mut self) -> &mut [u8];
-    }
-
-    impl<T: Element> Stored for [T] {
-        const SPEC: Spec = Spec::of::<T>();
-
-        #[inline]
-        fn view(payload: &[u8]) -> &Self {
-            bytemuck::try_cast_slice(payload)
-                .expect("the header vouches for the size and the page for the alignment")
-        }
-
-        fn bytes(&self) -> &[u8] {
-            bytemuck::cast_slice(self)
-        }
-
-        fn zeroed(count: usize) -> Result<Box<Self>, TryReserveError> {
-            let mut elements = Vec::new();
-            elements.try_reserve_exact(count)?;
-            elements.resize(count, T::zeroed());
-            Ok(elements.into_boxed_slice())
-        }
-
-        fn bytes_mut(&mut self) -> &mut [u8] {
-            bytemuck::cast_slice_mut(self)
-        }
+/// Refuses, at compile time, a name that a file cannot hold.
+const fn check_name(name: &str) {
+    assert!(
+        !name.is_empty() && name.len() <= NAME_BYTES,
+        "the name of an element has 1 to 128 bytes"
+    );
+    let mut rest = name.as_bytes();
+    while let [first, others @ ..] = rest {
+        assert!(
+            *first == b' ' || first.is_ascii_graphic(),
+            "the name of an element is printable ASCII"
+        );
+        rest = others;
     }
 }
 

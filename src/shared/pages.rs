@@ -1,39 +1,45 @@
 //! The only file of the crate with `unsafe`: pages of a file that are mapped into
-//! this process (and whether somebody may write to them), and pages of the heap that
-//! are given back to the system.
+//! this process (and whether somebody may write to them), references that keep what
+//! they lead to alive, and pages of the heap that are given back to the system.
 #![allow(unsafe_code)]
 
 use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::io;
+use std::ops::Deref;
 use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::element::Content;
-use super::header::HEADER_BYTES;
-use super::read::Source;
+use super::element::Element;
+use super::file::{self, SharedFile};
+use super::source::Source;
 use super::{Shared, Verify};
 use crate::error::{Error, FormatProblem};
 use crate::fault::fallible;
 
-/// A mapped file, header and payload.
+/// The bytes of a whole file, header and table included, aligned to a page at least.
 ///
-/// Invariant: the map covers the header, and nobody changes the file while it
-/// lives, by the word of whoever made this value.
-pub(super) struct Mapped {
+/// Invariant: they do not change while this value lives. For a mapped file that is
+/// the word of whoever made the value; a copy on the heap is nobody else's.
+pub(super) struct Memory {
     map: Mmap,
+    mapped: bool,
     /// Held open, because the system keeps writers away only that long.
     #[cfg(windows)]
     _file: File,
 }
 
-impl Mapped {
+impl Memory {
     /// Maps a file that nobody may write to, as far as can be found out.
-    pub(super) fn sealed(source: &Source) -> Result<Self, Error> {
-        let length = mapped_length(source)?;
+    pub(super) fn checked(source: &Source) -> Result<Self, Error> {
+        let length = length_of(source)?;
         // A sealed memfd or a file under fs-verity: the kernel itself vouches
         // that it cannot change, and there is nothing left to check.
         if let Ok(map) = MmapOptions::new().len(length).map_if_safe(&source.file) {
-            return Self::new(map, source);
+            return Self::mapped(map, source);
         }
         refuse_writers(source)?;
         // SAFETY: The bytes must not change while they are mapped. The file is
@@ -42,54 +48,166 @@ impl Mapped {
         // it is given to anybody, and, where the system can tell, nobody has it
         // open for writing from before. What is left, that its owner (or a
         // superuser) gives the permission and changes it in place, no program
-        // can rule out; `Shared::open` says so and relies on nobody doing it,
+        // can rule out; `SharedFile` says so and relies on nobody doing it,
         // as the loader of the system does for the libraries it maps.
         let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
-        let mapped = Self::new(map.map_err(|error| source.io("map", error))?, source)?;
+        let mapped = Self::mapped(map.map_err(|error| source.io("map", error))?, source)?;
         // Whoever changed the permissions meanwhile is found out here.
         refuse_writable(source)?;
         Ok(mapped)
     }
 
-    fn new(map: Mmap, source: &Source) -> Result<Self, Error> {
+    /// Copies a file to the heap.
+    pub(super) fn copied(source: &Source) -> Result<Self, Error> {
+        let length = length_of(source)?;
+        // Not a `Vec`: pages of the system are aligned for every element, and those
+        // that nothing is read into, as in the gaps between sections, take no memory.
+        let memory = fallible(|| MmapOptions::new().len(length).map_anon());
+        let mut memory = memory.map_err(|error| source.io("find memory for", error))?;
+        source.read_into(&mut memory)?;
+        let map = fallible(|| memory.make_read_only()).map_err(|error| source.io("read", error))?;
+        Self::new(map, false, source)
+    }
+
+    /// Copies a file into memory that the kernel lets nobody change any more, and
+    /// that other processes can map through the descriptor returned.
+    #[cfg(target_os = "linux")]
+    pub(super) fn sealed(source: &Source) -> Result<(Self, File), Error> {
+        let length = length_of(source)?;
+        let seal = || {
+            let memory = fallible(new_memfd)?;
+            fallible(|| memory.set_len(source.bytes))?;
+            // SAFETY: The memory is new, and nobody else has the descriptor.
+            let mut map = fallible(|| unsafe { MmapOptions::new().len(length).map_mut(&memory) })?;
+            let read = source.read_into(&mut map);
+            // Refused while it is mapped for writing.
+            drop(map);
+            fallible(|| seal_memfd(&memory))?;
+            let map = fallible(|| {
+                MmapOptions::new().len(length).map_if_safe(&memory).map_err(io::Error::other)
+            })?;
+            Ok((read, map, memory))
+        };
+        let (read, map, memory) = seal().map_err(|error| source.io("seal a copy of", error))?;
+        read?;
+        Ok((Self::new(map, true, source)?, memory))
+    }
+
+    fn mapped(map: Mmap, source: &Source) -> Result<Self, Error> {
         // The length was learned before mapping. A file that shrank in between
         // has pages in its map that end the process when they are read.
         source.recheck()?;
+        Self::new(map, true, source)
+    }
+
+    #[cfg_attr(not(windows), allow(clippy::unnecessary_wraps, reason = "fails on Windows"))]
+    #[cfg_attr(not(windows), allow(unused_variables, reason = "needed on Windows"))]
+    fn new(map: Mmap, mapped: bool, source: &Source) -> Result<Self, Error> {
         Ok(Self {
             map,
+            mapped,
             #[cfg(windows)]
             _file: source.file.try_clone().map_err(|error| source.io("open", error))?,
         })
     }
 
-    /// The bytes after the header, aligned to [`HEADER_BYTES`].
-    #[inline]
-    pub(super) fn payload(&self) -> &[u8] {
-        &self.map[HEADER_BYTES..]
-    }
-
-    /// Bytes that are mapped, the header's included.
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.map.len() as u64
+    /// Whether it is a mapped file, and no copy.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.mapped
     }
 }
 
-impl<D: ?Sized + Content> Shared<D> {
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+/// What a [`View`] leads into.
+pub(super) trait Keeper: Send + Sync + 'static {
+    /// The file, if it is one.
+    fn file(&self) -> Option<&file::Inner> {
+        None
+    }
+}
+
+impl<T: Element> Keeper for Box<[T]> {}
+
+impl<D: ?Sized + Sync + 'static> Keeper for Shared<D> {
+    fn file(&self) -> Option<&file::Inner> {
+        self.view.file()
+    }
+}
+
+/// A reference that keeps alive what it leads into: to follow it costs what it costs
+/// to follow a `&D`, to clone it one count.
+pub(super) struct View<D: ?Sized> {
+    /// Invariant: what `keeper` would lend, as long as it is lent.
+    data: NonNull<D>,
+    keeper: Arc<dyn Keeper>,
+}
+
+impl<D: ?Sized + 'static> View<D> {
+    /// The part of `keeper` that `find` finds.
+    pub(super) fn new<K: Keeper, E>(
+        keeper: Arc<K>,
+        find: impl for<'a> FnOnce(&'a K) -> Result<&'a D, E>,
+    ) -> Result<Self, E> {
+        let data = NonNull::from(find(&keeper)?);
+        Ok(Self { data, keeper })
+    }
+}
+
+impl<D: ?Sized> View<D> {
+    /// The file it leads into, if it is one.
+    pub(super) fn file(&self) -> Option<&file::Inner> {
+        self.keeper.file()
+    }
+}
+
+impl<D: ?Sized> Deref for View<D> {
+    type Target = D;
+
+    #[inline(always)]
+    fn deref(&self) -> &D {
+        // SAFETY: `find` was lent the keeper for as long as it would like, so it
+        // found what is good for as long as the keeper is lent. The keeper is, since
+        // then: it neither moves nor is dropped while we count as one of its
+        // owners, and for the same reason nobody gets it to change it.
+        unsafe { self.data.as_ref() }
+    }
+}
+
+impl<D: ?Sized> Clone for View<D> {
+    fn clone(&self) -> Self {
+        Self { data: self.data, keeper: Arc::clone(&self.keeper) }
+    }
+}
+
+// SAFETY: It lends `&D` and nothing else, as a `&D` would, which may be sent where `D`
+// is `Sync`. The keeper, which the last view drops, is `Send` and `Sync` by its trait.
+unsafe impl<D: ?Sized + Sync> Send for View<D> {}
+// SAFETY: As above.
+unsafe impl<D: ?Sized + Sync> Sync for View<D> {}
+
+impl SharedFile {
     /// Maps a file without asking who may write to it.
     ///
     /// For files that [`open`](Self::open) refuses although they do not change:
     /// on a file system without permissions, or in a directory where they are
-    /// set by a policy. The header is verified as always, the payload as
+    /// set by a policy. Header and table are verified as always, the sections as
     /// `verify` says.
     ///
     /// # Safety
     ///
-    /// From this call until the last clone of the returned value is dropped,
-    /// nothing, in this process or another, on this machine or another that
-    /// shares the file system, may change the bytes of the file or its length.
-    /// To delete it, or to rename another file over it, is allowed.
+    /// From this call until the last clone of the returned value, and of every handle
+    /// taken from it, is dropped, nothing, in this process or another, on this machine
+    /// or another that shares the file system, may change the bytes of the file or its
+    /// length. To delete it, or to rename another file over it, is allowed.
     ///
-    /// Otherwise the behaviour is undefined: the data is lent out as a `&D`,
+    /// Otherwise the behaviour is undefined: the data is lent out as a `&[T]`,
     /// which the compiler takes for constant; and to read beyond the end of a
     /// file that was cut short ends the process (SIGBUS).
     ///
@@ -98,19 +216,71 @@ impl<D: ?Sized + Content> Shared<D> {
     /// As [`open`](Self::open), without [`FormatProblem::Writable`] and
     /// [`FormatProblem::OpenForWriting`].
     pub unsafe fn map(path: impl AsRef<Path>, verify: Verify) -> Result<Self, Error> {
-        let source = Source::open(path.as_ref(), &D::SPEC)?;
-        let length = mapped_length(&source)?;
+        let source = Source::open(path.as_ref())?;
+        let length = length_of(&source)?;
         // SAFETY: The caller promises that the file does not change while this
-        // map lives; it lives in the returned value and its clones.
+        // map lives; it lives in the returned value and what is taken from it.
         let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let map = map.map_err(|error| source.io("map", error))?;
-        let mapped = Mapped::new(map, &source)?;
-        Self::from_mapped(source, mapped, verify)
+        let memory = Memory::mapped(map, &source)?;
+        Self::new(source, memory, verify)
+    }
+}
+
+impl<T: Element> Shared<[T]> {
+    /// Maps a file without asking who may write to it: see [`SharedFile::map`].
+    ///
+    /// # Safety
+    ///
+    /// That of [`SharedFile::map`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), without [`FormatProblem::Writable`] and
+    /// [`FormatProblem::OpenForWriting`].
+    pub unsafe fn map(path: impl AsRef<Path>, verify: Verify) -> Result<Self, Error> {
+        // SAFETY: It is what the caller promises.
+        Self::only_section(&unsafe { SharedFile::map(path, verify) }?)
+    }
+}
+
+/// A new file that is nowhere but in memory, and may be sealed.
+#[cfg(target_os = "linux")]
+fn new_memfd() -> io::Result<File> {
+    use std::os::fd::FromRawFd;
+
+    let create = |more| {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | more;
+        // SAFETY: The name is a C string.
+        unsafe { libc::memfd_create(c"plimsoll".as_ptr(), flags) }
+    };
+    // Some systems insist that it can never be executed, older ones do not know that.
+    let mut descriptor = create(libc::MFD_NOEXEC_SEAL);
+    if descriptor < 0 {
+        descriptor = create(0);
+    }
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: The descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(descriptor) })
+}
+
+/// Has the kernel refuse every later change of a memfd, by anybody and for ever.
+#[cfg(target_os = "linux")]
+fn seal_memfd(memory: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: The command takes a number and touches no memory of ours.
+    match unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
 /// The length of the file as a length in memory.
-fn mapped_length(source: &Source) -> Result<usize, Error> {
+fn length_of(source: &Source) -> Result<usize, Error> {
     usize::try_from(source.bytes)
         .map_err(|_| source.io("map", std::io::ErrorKind::FileTooLarge.into()))
 }
@@ -270,117 +440,4 @@ pub(crate) fn pages_touched() -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn pages_are_counted_where_they_are_touched() {
-        let before = pages_touched().expect("Linux tells");
-        // Written, not zeroed: zeroed pages are mapped when they are first written. So
-        // large that the allocator has no such block left from before.
-        let block = vec![1u8; 48 << 20];
-        let after = pages_touched().expect("Linux tells");
-        assert!(block.iter().all(|byte| *byte == 1));
-        let elsewhere = std::thread::spawn(pages_touched).join().unwrap().expect("Linux tells");
-        assert!(after > before && elsewhere < after - before, "{before} {after} {elsewhere}");
-    }
-
-    fn written(directory: &Path) -> std::path::PathBuf {
-        let path = directory.join("a.plim");
-        Shared::<[u32]>::write(&path, &[1, 2, 3]).unwrap();
-        path
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_writable_file_is_mapped_on_the_callers_word_alone() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let directory = tempfile::tempdir().unwrap();
-        let path = written(directory.path());
-        for mode in [0o644, 0o464, 0o446] {
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            match Shared::<[u32]>::open(&path) {
-                Err(Error::SharedFormat {
-                    problem: FormatProblem::Writable { mode: found },
-                    ..
-                }) => {
-                    assert_eq!(found, mode);
-                }
-                other => panic!("{other:?}"),
-            }
-            // SAFETY: The file is this test's own, which does not change it.
-            let mapped = unsafe { Shared::<[u32]>::map(&path, Verify::Payload) }.unwrap();
-            assert_eq!(*mapped, [1, 2, 3]);
-            assert!(mapped.is_mapped());
-        }
-    }
-
-    #[test]
-    fn a_map_on_the_callers_word_that_is_refused_says_what_was() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = written(directory.path());
-        let mut actions = Vec::new();
-        let (_, mapped) = crate::fault::each_site(
-            // SAFETY: The file is this test's own, which does not change it.
-            || unsafe { Shared::<[u32]>::map(&path, Verify::Payload) },
-            |_, outcome| match outcome {
-                Err(Error::SharedIo { action, .. }) => actions.push(action),
-                other => panic!("{other:?}"),
-            },
-        );
-        assert_eq!(*mapped.unwrap(), [1, 2, 3]);
-        assert_eq!(actions, ["open", "open", "open", "read", "map", "read"]);
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_writer_from_before_the_seal_is_noticed_and_only_he() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let directory = tempfile::tempdir().unwrap();
-        let path = written(directory.path());
-        assert!(!is_being_written(&File::open(&path).unwrap()));
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        let writer = File::options().append(true).open(&path).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).unwrap();
-        let error = Shared::<[u32]>::open(&path).unwrap_err();
-        assert!(
-            matches!(error, Error::SharedFormat { problem: FormatProblem::OpenForWriting, .. }),
-            "{error}"
-        );
-        drop(writer);
-        assert_eq!(*Shared::<[u32]>::open(&path).unwrap(), [1, 2, 3]);
-    }
-
-    /// The kernel's word is taken before any look at permissions: a memfd has
-    /// mode 0777.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_sealed_memfd_is_proven_and_an_unsealed_one_is_not() {
-        use std::io::Write;
-        use std::os::fd::{AsRawFd, FromRawFd};
-
-        let directory = tempfile::tempdir().unwrap();
-        let bytes = std::fs::read(written(directory.path())).unwrap();
-        // SAFETY: The name is a C string, and the descriptor, if there is one,
-        // is new and nobody else's.
-        let mut memory = unsafe {
-            let descriptor = libc::memfd_create(c"plimsoll".as_ptr(), libc::MFD_ALLOW_SEALING);
-            assert!(descriptor >= 0, "{}", std::io::Error::last_os_error());
-            File::from_raw_fd(descriptor)
-        };
-        memory.write_all(&bytes).unwrap();
-        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-        let error = Shared::<[u32]>::open(&path).unwrap_err();
-        assert!(
-            matches!(error, Error::SharedFormat { problem: FormatProblem::Writable { .. }, .. }),
-            "{error}"
-        );
-        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-        // SAFETY: The command takes a number and touches no memory of ours.
-        assert_eq!(unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) }, 0);
-        assert_eq!(*Shared::<[u32]>::open(&path).unwrap(), [1, 2, 3]);
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Building the index: from reaction lines, and from decoys up to the number of rows asked for.
 //!
 //! Memory: the real reactions and 16 bytes a row. Decoys are computed from their number whenever
-//! they are needed, and all arrays but the small directory are iterators, so none is ever held.
+//! they are needed, and all that is written is an iterator, so none of it is ever held.
 
 use super::decoy::{DECOY, DECOY_REACTANTS, Decoy};
 use super::{NO_REACTION, Row};
@@ -29,9 +29,6 @@ pub(crate) struct IndexedReaction {
 /// is pure.
 pub(crate) fn index_row(reaction: u32, line: &str) -> Result<IndexedReaction, ChemistryError> {
     let ReactionLine { reactants, product, .. } = ReactionLine::parse(line)?;
-    if line.len() > usize::from(u16::MAX) {
-        return Err(ChemistryError::new("reaction", line, "longer than 65,535 bytes"));
-    }
     let product = read_smiles(product)?;
     let mut reactant_keys = reactants
         .split('.')
@@ -95,57 +92,36 @@ impl IndexBuilder {
         self.reactions.len()
     }
 
-    /// For each value of the high bits of a product key, the first row that has them or higher
-    /// ones; then the row count.
-    ///
-    /// There are some eight rows to a value, so a look-up reads one entry here and then one or two
-    /// lines of rows.
-    pub(crate) fn directory(&self) -> Vec<u32> {
-        let bits = self.order.len().max(16).ilog2() - 3;
-        let mut directory = Vec::with_capacity((1 << bits) + 1);
-        for (row, &(key, _)) in self.order.iter().enumerate() {
-            let bucket = (key >> (64 - bits)) as usize;
-            if bucket >= directory.len() {
-                directory.resize(bucket + 1, row as u32);
-            }
-        }
-        directory.resize((1 << bits) + 1, self.order.len() as u32);
-        directory
-    }
-
-    /// The rows. Reactant keys and texts lie in the order in which the reactions were read.
+    /// The rows by product key, sorted. Reactant keys and texts lie in the order in which the
+    /// reactions were read.
     ///
     /// # Panics
     ///
-    /// If the reactants or the bytes of text are more than a `u32` can number.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> {
+    /// If the reactants are more than a `u32` can number.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (MoleculeKey, Row)> {
         let mut starts = Vec::with_capacity(self.reactions.len());
-        let (mut reactants, mut text) = (0, DECOY.len());
+        let mut reactants = 0;
         for reaction in &self.reactions {
-            starts.push((place(reactants), place(text)));
+            starts.push(place(reactants));
             reactants += reaction.reactant_keys.len();
-            text += reaction.text.len();
         }
         self.order.iter().map(move |&(product_key, number)| {
-            let number = number as usize;
-            match self.reactions.get(number) {
+            let at = number as usize;
+            let row = match self.reactions.get(at) {
                 Some(reaction) => Row {
-                    product_key,
                     reaction: reaction.reaction,
-                    reactants: starts[number].0,
-                    text: starts[number].1,
-                    reactant_count: reaction.reactant_keys.len() as u16,
-                    text_len: reaction.text.len() as u16,
+                    reactants: starts[at],
+                    reactant_count: reaction.reactant_keys.len() as u32,
+                    text: number + 1,
                 },
                 None => Row {
-                    product_key,
                     reaction: NO_REACTION,
-                    reactants: place(reactants + (number - starts.len()) * DECOY_REACTANTS),
+                    reactants: place(reactants + (at - starts.len()) * DECOY_REACTANTS),
+                    reactant_count: DECOY_REACTANTS as u32,
                     text: 0,
-                    reactant_count: DECOY_REACTANTS as u16,
-                    text_len: DECOY.len() as u16,
                 },
-            }
+            };
+            (product_key, row)
         })
     }
 
@@ -157,7 +133,7 @@ impl IndexBuilder {
         real.chain(made_up.flat_map(keys_of))
     }
 
-    /// The texts of all reactions, to be written one after the other.
+    /// The text of all decoys, then that of each reaction.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         std::iter::once(DECOY).chain(self.reactions.iter().map(|reaction| reaction.text.as_str()))
     }
@@ -195,11 +171,13 @@ mod tests {
             let rows = rows.max(LINES.len());
             assert_eq!(index.rows(), rows);
             for at in 0..rows {
-                let row = view.row(at);
-                assert!(view.rows_of(row.product_key).contains(&at));
-                let expected = LINES.get(row.reaction as usize).unwrap_or(&DECOY);
-                assert_eq!(view.text(at), expected.as_bytes());
+                let expected = LINES.get(view.row(at).reaction as usize).unwrap_or(&DECOY);
+                assert_eq!(view.text(at), *expected);
                 assert!(view.reactants(at).is_sorted());
+            }
+            let rows_of = |line| view.rows_of(index_row(0, line).expect("a good line").product_key);
+            for (number, line) in (0..).zip(LINES) {
+                assert!(rows_of(line).any(|at| view.row(at).reaction == number));
             }
             let ester = index_row(0, LINES[0]).expect("a good line").product_key;
             assert_eq!(view.rows_of(ester).len(), 2);

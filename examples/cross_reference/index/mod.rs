@@ -1,8 +1,8 @@
 //! The model that eats memory: which reactions make a product, from what, and which products are
 //! like it.
 //!
-//! Pure logic over five borrowed arrays, so it does not matter whether they are mapped from files
-//! or lie on the heap.
+//! Pure logic over what is borrowed, so it does not matter whether it is mapped from a file or lies
+//! on the heap.
 
 mod builder;
 mod decoy;
@@ -12,29 +12,25 @@ use std::fmt;
 use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
-use plimsoll::Element;
+use plimsoll::{Element, SharedMap, SharedStrs};
 
 pub(crate) use self::builder::{IndexBuilder, IndexedReaction, index_row};
 use self::nearest::nearest;
 pub(crate) use self::nearest::{Neighbour, Scratch};
 use crate::chemistry::{Fingerprint, MoleculeKey, Outcomes};
 
-/// One known reaction. Rows are sorted by `product_key`, then by `reaction`.
+/// One known reaction. Rows are sorted by the canonical key of the product, then by `reaction`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub(crate) struct Row {
-    /// The canonical key of the product.
-    pub(crate) product_key: MoleculeKey,
     /// The place of the reaction among the lines read, or [`NO_REACTION`].
     pub(crate) reaction: u32,
     /// Where the keys of the reactants start.
     pub(crate) reactants: u32,
-    /// Where the text starts.
-    pub(crate) text: u32,
     /// How many reactants there are.
-    pub(crate) reactant_count: u16,
-    /// How many bytes of text there are.
-    pub(crate) text_len: u16,
+    pub(crate) reactant_count: u32,
+    /// Which of the texts it was read from.
+    pub(crate) text: u32,
 }
 
 /// What a decoy has for a reaction.
@@ -42,81 +38,63 @@ pub(crate) const NO_REACTION: u32 = u32::MAX;
 
 /// To be changed whenever the fields are.
 impl Element for Row {
-    const NAME: &'static str = "plimsoll-example.Row v1";
+    const NAME: &'static str = "plimsoll-example.Row v2";
 }
 
-/// The arrays of an index, borrowed.
+/// An index, borrowed.
 #[derive(Clone, Copy)]
 pub(crate) struct IndexView<'a> {
-    directory: &'a [u32],
-    rows: &'a [Row],
+    rows: &'a SharedMap<MoleculeKey, Row>,
     reactant_keys: &'a [MoleculeKey],
-    text: &'a [u8],
+    texts: &'a SharedStrs,
     fingerprints: &'a [Fingerprint],
-    /// A product's place in the directory is its key shifted right by this.
-    shift: u32,
 }
 
-/// The arrays do not belong together.
+/// The sections do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IndexMismatch(&'static str);
 
 impl fmt::Display for IndexMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the arrays of the index do not fit together: {}", self.0)
+        write!(f, "the sections of the index do not fit together: {}", self.0)
     }
 }
 
 impl std::error::Error for IndexMismatch {}
 
 impl<'a> IndexView<'a> {
-    /// Puts the arrays together, which [`IndexBuilder`](crate::index::builder::IndexBuilder) describes.
+    /// Puts together what [`IndexBuilder`] makes.
     pub(crate) fn new(
-        directory: &'a [u32],
-        rows: &'a [Row],
+        rows: &'a SharedMap<MoleculeKey, Row>,
         reactant_keys: &'a [MoleculeKey],
-        text: &'a [u8],
+        texts: &'a SharedStrs,
         fingerprints: &'a [Fingerprint],
     ) -> Result<Self, IndexMismatch> {
-        let Some(buckets) =
-            directory.len().checked_sub(1).filter(|n| n.is_power_of_two() && *n > 1)
-        else {
-            return Err(IndexMismatch("the directory's length is not a power of two and one"));
-        };
-        if directory[buckets] as usize != rows.len() {
-            return Err(IndexMismatch("the directory is for another number of rows"));
-        }
         if fingerprints.len() != rows.len() {
             return Err(IndexMismatch("there is not one fingerprint a row"));
         }
-        Ok(Self { directory, rows, reactant_keys, text, fingerprints, shift: 64 - buckets.ilog2() })
+        Ok(Self { rows, reactant_keys, texts, fingerprints })
     }
 
     /// The rows of the reactions known to make a product.
     pub(crate) fn rows_of(&self, product: MoleculeKey) -> Range<usize> {
-        let bucket = (product >> self.shift) as usize;
-        let start = self.directory[bucket] as usize;
-        let bucket = &self.rows[start..self.directory[bucket + 1] as usize];
-        let first = bucket.partition_point(|row| row.product_key < product);
-        let count = bucket[first..].iter().take_while(|row| row.product_key == product).count();
-        start + first..start + first + count
+        self.rows.range(&product)
     }
 
     /// The row at a place.
     pub(crate) fn row(&self, row: usize) -> &'a Row {
-        &self.rows[row]
+        &self.rows.values()[row]
     }
 
     /// What the reaction of a row was read from.
-    pub(crate) fn text(&self, row: usize) -> &'a [u8] {
-        let Row { text, text_len, .. } = self.rows[row];
-        &self.text[text as usize..][..usize::from(text_len)]
+    pub(crate) fn text(&self, row: usize) -> &'a str {
+        &self.texts[self.row(row).text as usize]
     }
 
     /// The keys of the reactants of a row, in rising order.
     pub(crate) fn reactants(&self, row: usize) -> &'a [MoleculeKey] {
-        let Row { reactants, reactant_count, .. } = self.rows[row];
-        &self.reactant_keys[reactants as usize..][..usize::from(reactant_count)]
+        let &Row { reactants, reactant_count, .. } = self.row(row);
+        &self.reactant_keys[reactants as usize..][..reactant_count as usize]
     }
 
     /// Which templates explain which known reactions that make the product: by rising row, then by

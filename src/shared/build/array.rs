@@ -1,0 +1,169 @@
+//! One array of a file in the making: a stream, whose end may be the file's or a file
+//! of its own.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+
+use super::core::{Core, Spilled, Tail};
+use super::{BuildStep, core};
+use crate::error::Error;
+use crate::shared::checksum::Hasher;
+use crate::shared::element::Spec;
+use crate::shared::source::read_at;
+use crate::shared::table::{Entry, Kind, place};
+
+/// An array that is being written.
+pub(super) struct Array {
+    core: Core,
+    entry: Entry,
+    hasher: Hasher,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+    out: Out,
+}
+
+/// Where the buffer is emptied into.
+enum Out {
+    /// It never was full.
+    Nowhere,
+    /// The end of the file, which nobody else writes to meanwhile.
+    Tail(Tail),
+    /// A file of its own.
+    Spill(File),
+}
+
+impl Array {
+    pub(super) fn new(core: &Core, section: &str, kind: Kind, part: u32, spec: Spec) -> Self {
+        let entry = Entry {
+            section: section.to_owned(),
+            element: spec.name.to_owned(),
+            kind,
+            part,
+            size: spec.size,
+            align: spec.align,
+            count: 0,
+            offset: 0,
+            checksum: 0,
+        };
+        let hasher = Hasher::new();
+        Self { core: core.clone(), entry, hasher, buffer: Vec::new(), out: Out::Nowhere }
+    }
+
+    /// Elements that were appended.
+    pub(super) fn count(&self) -> u64 {
+        self.entry.count
+    }
+
+    /// Bytes that were appended.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entry.bytes()
+    }
+
+    pub(super) fn section(&self) -> &str {
+        &self.entry.section
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Appends the bytes of whole elements.
+    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.core.still_sound()?;
+        self.entry.count += bytes.len() as u64 / self.entry.size;
+        let limit = self.core.buffer_bytes();
+        while self.buffer.len() + bytes.len() > limit {
+            let (fits, rest) = bytes.split_at(limit - self.buffer.len());
+            self.buffer.extend_from_slice(fits);
+            self.empty_buffer()?;
+            bytes = rest;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn empty_buffer(&mut self) -> Result<(), Error> {
+        if matches!(self.out, Out::Nowhere) {
+            self.out = match self.core.take_tail() {
+                Some(tail) => {
+                    // How long it will be is not known; as it is longer than most, it
+                    // is placed as a long one.
+                    self.entry.offset = place(tail.end, u64::MAX);
+                    Out::Tail(self.core.seek(tail, self.entry.offset)?)
+                }
+                None => Out::Spill(self.core.spill()?),
+            };
+        }
+        let mut file = match &self.out {
+            Out::Tail(tail) => &tail.file,
+            Out::Spill(file) => file,
+            Out::Nowhere => return Ok(()),
+        };
+        self.hasher.write(&self.buffer);
+        self.core.attempt("write", || file.write_all(&self.buffer))?;
+        self.buffer.clear();
+        self.core.tell(&self.entry.section, BuildStep::Write, self.bytes());
+        Ok(())
+    }
+
+    /// Completes the array; it is in the file as soon as nobody else is at its end.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.core.still_sound()?;
+        if !matches!(self.out, Out::Nowhere) {
+            self.empty_buffer()?;
+        }
+        let Self { core, mut entry, mut hasher, buffer, out } = self;
+        hasher.write(&buffer);
+        entry.checksum = hasher.finish();
+        match out {
+            Out::Tail(mut tail) => {
+                tail.end = entry.offset + entry.bytes();
+                core.give_back(tail, entry);
+            }
+            Out::Spill(file) => core.wait(entry, Spilled::File(file)),
+            Out::Nowhere => core.wait(entry, Spilled::Memory(buffer)),
+        }
+        copy_waiting(&core)
+    }
+}
+
+/// Copies the arrays that wait for the end of the file, unless somebody has it.
+pub(super) fn copy_waiting(core: &Core) -> Result<(), Error> {
+    while let Some((mut tail, mut entry, spilled)) = core.next_waiting() {
+        entry.offset = place(tail.end, entry.bytes());
+        tail = core.seek(tail, entry.offset)?;
+        match spilled {
+            Spilled::Memory(bytes) => {
+                core.attempt("write", || (&tail.file).write_all(&bytes))?;
+            }
+            Spilled::File(file) => copy(core, &entry, &file, &tail.file)?,
+        }
+        tail.end = entry.offset + entry.bytes();
+        core.give_back(tail, entry);
+    }
+    Ok(())
+}
+
+fn copy(core: &Core, entry: &Entry, from: &File, mut to: &File) -> Result<(), Error> {
+    let all = entry.bytes();
+    let mut buffer = vec![0; (core.buffer_bytes() as u64).min(all) as usize];
+    let mut done = 0;
+    while done < all {
+        let length = (buffer.len() as u64).min(all - done);
+        let piece = &mut buffer[..length as usize];
+        core.attempt("write", || read_at(from, piece, done))?;
+        core.attempt("write", || to.write_all(piece))?;
+        done += length;
+        core.tell(&entry.section, BuildStep::Copy, done);
+    }
+    Ok(())
+}
+
+impl core::Core {
+    /// Puts the end of the file where an array is to begin.
+    fn seek(&self, tail: Tail, offset: u64) -> Result<Tail, Error> {
+        // A gap is a hole: it takes no room on the disk, and reads as zeros.
+        self.attempt("write", || (&tail.file).seek(SeekFrom::Start(offset)).map(drop))?;
+        Ok(tail)
+    }
+}
