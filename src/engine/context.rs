@@ -123,6 +123,7 @@ impl<'r> Context<'r> {
             end: self.signals.end(),
             source_index: id.source_index(),
             fail_fast: self.is_fail_fast(),
+            has_token: self.has_token(),
         }
     }
 

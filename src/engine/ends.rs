@@ -137,9 +137,6 @@ where
     }
 }
 
-/// How often the delivery of a parcel looks whether the run was stopped elsewhere.
-const LOOKS_A_PARCEL: usize = 64;
-
 struct Delivery<K, O> {
     sink: Arc<Sink<K>>,
     parcel: Parcel<O>,
@@ -164,10 +161,7 @@ where
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
         let call = sink.get_mut();
-        // A sink that can stop the run is not called again once it has. Else a stop comes
-        // from elsewhere, and a light item costs less than looking for it.
-        let looks = if cx.has_token() { items.len() } else { LOOKS_A_PARCEL };
-        let unwatched = items.len().div_ceil(looks.max(1));
+        let unwatched = cx.watch(&base).unwatched(items.len());
         let ended = guard(|| {
             let mut items = Lent::from(&mut items);
             while items.len() > 0 && !cx.signals.is_stopped() {

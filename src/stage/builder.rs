@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step::{Batched, Each, Fate, Flat, Init, Quietly, Workers};
+use super::step::{Batched, Each, Fate, Flat, Init, Loop, Mapped, Quietly, Sorted, Workers};
 use super::{Footprint, Kind, Stage, StageSpec, Verb};
 use crate::error::BoxError;
 
@@ -164,7 +164,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         self,
         call: impl Fn(&mut S, I) -> O + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
-        self.each(move |state, item| Fate::Kept(call(state, item)))
+        self.each(Mapped(call))
     }
 
     /// See [`StageBuilder::try_map`].
@@ -173,7 +173,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         self,
         call: impl Fn(&mut S, I) -> Result<O, E> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
-        self.each(move |state, item| Fate::from_result(call(state, item)))
+        self.each(Sorted(move |state: &mut S, item| Fate::from_result(call(state, item))))
     }
 
     /// See [`StageBuilder::filter_map`].
@@ -182,7 +182,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         self,
         call: impl Fn(&mut S, I) -> Option<O> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
-        self.each(move |state, item| Fate::from_option(call(state, item)))
+        self.each(Sorted(move |state: &mut S, item| Fate::from_option(call(state, item))))
     }
 
     /// See [`StageBuilder::flat_map`]. The iterator outlives the call, so it cannot
@@ -219,14 +219,11 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         })
     }
 
-    fn each<O: Send + 'env>(
-        self,
-        call: impl Fn(&mut S, I) -> Fate<O> + Send + Sync + 'env,
-    ) -> Stage<'env, I, O> {
+    fn each<O: Send + 'env>(self, verb: impl Loop<S, I, O> + 'env) -> Stage<'env, I, O> {
         let Self { stage, init } = self;
-        let call = Arc::new(Quietly::new(call));
+        let verb = Arc::new(Quietly::new(verb));
         stage.finish(None, false, move || {
-            Verb::Step(Box::new(Each { workers: Workers::new(init.clone()), call: call.clone() }))
+            Verb::Step(Box::new(Each { workers: Workers::new(init.clone()), verb: verb.clone() }))
         })
     }
 }

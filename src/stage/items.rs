@@ -52,6 +52,18 @@ impl<T> Items<T> {
         self.values.push(value);
     }
 
+    /// Appends items right behind the last one, where there are no gaps.
+    pub(crate) fn extend_dense(&mut self, values: impl Iterator<Item = T>) {
+        debug_assert!(self.offsets.is_none());
+        self.values.extend(values);
+    }
+
+    /// Whether there are no gaps so far, and none if what is made of the next of `others`
+    /// comes next.
+    pub(crate) fn continues<U>(&self, others: &IntoItems<U>) -> bool {
+        self.offsets.is_none() && others.offsets.is_none() && self.len() == others.taken()
+    }
+
     /// From here on offsets are stored.
     #[cold]
     fn open_gap(&mut self, offset: u32) {
@@ -149,11 +161,6 @@ impl<T> Iterator for IntoItems<T> {
 impl<T> ExactSizeIterator for IntoItems<T> {}
 
 impl<T> IntoItems<T> {
-    /// Whether there are no gaps.
-    pub(crate) fn is_dense(&self) -> bool {
-        self.offsets.is_none()
-    }
-
     /// The next item without its offset, which is then the last.
     #[inline]
     pub(crate) fn next_value(&mut self) -> Option<T> {

@@ -48,9 +48,20 @@ pub(crate) struct Watch<'a> {
     pub(crate) source_index: u64,
     /// Whether the first failure ends the parcel.
     pub(crate) fail_fast: bool,
+    /// Whether the calls themselves can stop the run, which then makes no more.
+    pub(crate) has_token: bool,
 }
 
+/// How often a step that cannot stop the run looks whether it was stopped elsewhere. Many
+/// items are in a parcel only if they are light: it takes some 100 us, a stretch 2 us.
+const LOOKS_A_PARCEL: usize = 64;
+
 impl Watch<'_> {
+    /// Of `items`, how many go between two looks.
+    pub(crate) fn unwatched(&self, items: usize) -> usize {
+        if self.has_token { 1 } else { items.div_ceil(LOOKS_A_PARCEL) }
+    }
+
     /// Whether the rest of the parcel is of no use any more.
     #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -229,16 +240,12 @@ impl<T> Drop for Quietly<T> {
 }
 
 /// `map`, `try_map` and `filter_map`.
-pub(crate) struct Each<'env, S, F> {
+pub(crate) struct Each<'env, S, L> {
     pub(crate) workers: Workers<'env, S>,
-    pub(crate) call: std::sync::Arc<Quietly<F>>,
+    pub(crate) verb: std::sync::Arc<Quietly<L>>,
 }
 
-impl<I, O, S, F> Step<I, O> for Each<'_, S, F>
-where
-    S: Send,
-    F: Fn(&mut S, I) -> Fate<O> + Send + Sync,
-{
+impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
     fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
         let mut items = items.into_iter();
@@ -250,8 +257,7 @@ where
                     break;
                 }
             };
-            let ended = guard(|| self.run_until_panic(&mut state, &mut items, &mut out, watch));
-            match ended {
+            match guard(|| self.verb.get().run(&mut state, &mut items, &mut out, watch)) {
                 Ok(()) => {
                     self.workers.put_back(state);
                     break;
@@ -271,35 +277,63 @@ where
     }
 }
 
-impl<S: Send, F> Each<'_, S, F> {
-    fn run_until_panic<I, O>(
-        &self,
-        state: &mut S,
-        items: &mut IntoItems<I>,
-        out: &mut Yield<O>,
-        watch: Watch<'_>,
-    ) where
-        F: Fn(&mut S, I) -> Fate<O>,
-    {
-        let call = self.call.get();
+/// What a verb does to item after item, until they are through, are of no use any more,
+/// or one panics.
+pub(crate) trait Loop<S, I, O>: Send + Sync {
+    fn run(&self, state: &mut S, items: &mut IntoItems<I>, out: &mut Yield<O>, watch: Watch<'_>);
+}
+
+/// Every item is kept: `map`.
+pub(crate) struct Mapped<F>(pub(crate) F);
+
+impl<S, I, O, F: Fn(&mut S, I) -> O + Send + Sync> Loop<S, I, O> for Mapped<F> {
+    fn run(&self, state: &mut S, items: &mut IntoItems<I>, out: &mut Yield<O>, watch: Watch<'_>) {
+        if !out.items.continues(items) {
+            return sort(|state, item| Fate::Kept((self.0)(state, item)), state, items, out, watch);
+        }
         let mut items = Lent::from(items);
-        let mut made = Lent::from(&mut out.items);
-        let mut is_dense = items.is_dense() && made.len() == items.taken();
-        while !watch.is_abandoned() {
-            let Some(value) = items.next_value() else { break };
-            match call(state, value) {
-                Fate::Kept(value) if is_dense => made.push_dense(value),
-                Fate::Kept(value) => made.push(items.last_offset(), value),
-                Fate::Filtered => {
-                    is_dense = false;
-                    out.filtered += 1;
-                }
-                Fate::Failed(error) => {
-                    is_dense = false;
-                    out.failures.push((items.last_offset(), Cause::Error(error)));
-                    if watch.fail_fast {
-                        break;
-                    }
+        let unwatched = watch.unwatched(items.len());
+        while items.len() > 0 && !watch.is_abandoned() {
+            let stretch = (0..unwatched.min(items.len()))
+                .map(|_| (self.0)(state, items.next_value().expect("no more than are left")));
+            out.items.extend_dense(stretch);
+        }
+    }
+}
+
+/// The function says what becomes of the item: `try_map` and `filter_map`.
+pub(crate) struct Sorted<F>(pub(crate) F);
+
+impl<S, I, O, F: Fn(&mut S, I) -> Fate<O> + Send + Sync> Loop<S, I, O> for Sorted<F> {
+    fn run(&self, state: &mut S, items: &mut IntoItems<I>, out: &mut Yield<O>, watch: Watch<'_>) {
+        sort(&self.0, state, items, out, watch);
+    }
+}
+
+fn sort<S, I, O>(
+    call: impl Fn(&mut S, I) -> Fate<O>,
+    state: &mut S,
+    items: &mut IntoItems<I>,
+    out: &mut Yield<O>,
+    watch: Watch<'_>,
+) {
+    let mut is_dense = out.items.continues(items);
+    let mut items = Lent::from(items);
+    let mut made = Lent::from(&mut out.items);
+    while !watch.is_abandoned() {
+        let Some(value) = items.next_value() else { break };
+        match call(state, value) {
+            Fate::Kept(value) if is_dense => made.push_dense(value),
+            Fate::Kept(value) => made.push(items.last_offset(), value),
+            Fate::Filtered => {
+                is_dense = false;
+                out.filtered += 1;
+            }
+            Fate::Failed(error) => {
+                is_dense = false;
+                out.failures.push((items.last_offset(), Cause::Error(error)));
+                if watch.fail_fast {
+                    break;
                 }
             }
         }
