@@ -142,8 +142,8 @@ impl<'r> Run<'r> {
         settlement: &mut Settlement<BoxTask<'r>>,
         dropped: &mut Vec<BoxTask<'r>>,
     ) -> Nanos {
-        let begun = if self.wake_for_more(board, now) { self.now() } else { now };
-        settlement.at = begun;
+        let wakes = self.has_more(board, now);
+        let mut begun = now;
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
@@ -154,6 +154,8 @@ impl<'r> Run<'r> {
                     (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
                 });
                 let touched = MutexGuard::unlocked(board, || {
+                    settlement.at = if wakes { self.wake() } else { now };
+                    begun = settlement.at;
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     task.run(id, rest, &self.cx, settlement);
                     probe.and_then(|probe| self.end_probe(&probe))
@@ -170,6 +172,7 @@ impl<'r> Run<'r> {
             Choice::Pull { id, most } => {
                 let is_measured = board.memory.begins_probe(None, 0, now);
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
+                    settlement.at = if wakes { self.wake() } else { now };
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))
@@ -263,19 +266,29 @@ impl<'r> Run<'r> {
         drops
     }
 
-    /// Wakes one who is parked if there is work beyond what this thread has taken
-    /// or if nobody would wake for what comes due. Whether it did.
-    pub(super) fn wake_for_more(&self, board: &Board<'r>, now: Nanos) -> bool {
+    /// Wakes one who is parked, if there is more to do.
+    pub(super) fn wake_for_more(&self, board: &Board<'r>, now: Nanos) {
+        if self.has_more(board, now) {
+            self.wake();
+        }
+    }
+
+    /// Wakes one who is parked, which takes a while: when it is done. Best without the
+    /// lock, for which the woken comes first.
+    fn wake(&self) -> Nanos {
+        self.cx.signals.work.ring_one();
+        self.now()
+    }
+
+    /// Whether one who is parked is to be woken: there is work beyond what this thread
+    /// has taken, or nobody would wake for what comes due.
+    fn has_more(&self, board: &Board<'r>, now: Nanos) -> bool {
         let heard = board.alarms.iter().min();
         let alarm_unheard = || {
             let due = board.scheduler.next_alarm();
             due.is_some_and(|due| heard.is_none_or(|heard| due < *heard))
         };
-        let wakes = board.parked > 0 && (board.scheduler.has_work(now) || alarm_unheard());
-        if wakes {
-            self.cx.signals.work.ring_one();
-        }
-        wakes
+        board.parked > 0 && (board.scheduler.has_work(now) || alarm_unheard())
     }
 
     /// Waits for work: looks a little longer, then sleeps.

@@ -20,8 +20,9 @@ pub(crate) struct Orders {
     pub(crate) monitor: Option<Monitor>,
 }
 
-/// Between two looks at real memory: a core touches some 10 to 50 MiB meanwhile.
-const MEMORY_PERIOD: Nanos = 5_000_000;
+/// Between two looks at real memory, of which a core touches some 10 to 50 MiB meanwhile,
+/// and at a source that may wait.
+const PERIOD: Nanos = 5_000_000;
 /// Between two snapshots for a monitor.
 const MONITOR_PERIOD: Nanos = 50_000_000;
 /// However soon a call is a stall, the watch does not look without a pause.
@@ -52,6 +53,7 @@ impl Run<'_> {
             let now = self.now();
             let wake = self.cx.clock.at(now.saturating_add(self.watch_period()));
             self.cx.signals.watch.wait(seen, Some(wake));
+            self.look_at_pull();
             if !self.is_blind() {
                 // Not before the first round: most runs are over by then.
                 let limits = headroom.get_or_insert_with(|| Headroom::open().ok());
@@ -78,11 +80,19 @@ impl Run<'_> {
         Nanos::try_from(self.orders.stall_after.as_nanos()).unwrap_or(Nanos::MAX)
     }
 
+    /// A source that was quick so far may wait now.
+    fn look_at_pull(&self) {
+        let mut board = self.board.lock();
+        let now = self.now();
+        if board.scheduler.look_at_pull(now) {
+            self.wake_for_more(&board, now);
+        }
+    }
+
     fn watch_period(&self) -> Nanos {
-        let memory = if self.is_blind() { Nanos::MAX } else { MEMORY_PERIOD };
         let monitor = if self.orders.monitor.is_some() { MONITOR_PERIOD } else { Nanos::MAX };
         let stalls = self.stall_nanos() / u64::from(STALL_LOOKS);
-        memory.min(monitor).min(stalls).max(SHORTEST_PERIOD)
+        PERIOD.min(monitor).min(stalls).max(SHORTEST_PERIOD)
     }
 
     /// The calls that have lasted too long by `now`.

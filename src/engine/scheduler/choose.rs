@@ -1,6 +1,6 @@
 //! What is handed out next, and to whom the bytes go for it.
 
-use super::{Choice, LINGER, Live, Nanos, Scheduler, Segment};
+use super::{Choice, LINGER, Nanos, Scheduler, Segment};
 use crate::item::ItemId;
 use crate::ledger::{Account, Ledger, Permit, Refusal};
 use crate::queue::Need;
@@ -122,34 +122,6 @@ impl<T> Scheduler<T> {
         self.segments.get(index + 1).is_some_and(|next| next.queue.len() >= next.bound)
     }
 
-    pub(super) fn may_pull(&self) -> bool {
-        self.source.open
-            && !self.source.pulling
-            && self.computing < self.cores
-            && self.aboard < self.window
-            && self.segments[0].queue.len() < self.segments[0].bound
-    }
-
-    pub(super) fn pull(&mut self) -> Option<Choice<T>> {
-        let room = self.window - self.aboard;
-        let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
-        let id = ItemId::new(self.source.read);
-        let wanted = self.source.item_weight.saturating_mul(most);
-        let guess = Need { declared: 0, learned: wanted }.times(self.source.heft);
-        let oldest = self.frontier.is_empty();
-        let step = book_step(&mut self.ledger, guess, oldest);
-        self.source.hungry = step.is_err();
-        let (step, since) = (step.ok()?, self.clock);
-        let cargo = self.ledger.charge(0, Account::Common);
-        let step = Some(step);
-        let (items, segment, queued, begins_worker) = (0, 0, false, false);
-        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
-        self.frontier.enter(id.clone(), live);
-        self.source.pulling = true;
-        self.source.last_pull = most;
-        Some(Choice::Pull { id, most })
-    }
-
     /// What the sink may be given next.
     pub(super) fn deliverable(&self) -> Option<ItemId> {
         let sink = self.segments.last().expect("a run has a sink");
@@ -199,7 +171,7 @@ const DOUBT: u64 = 10;
 
 /// Books what a step needs: on the reserve for the oldest, which is never
 /// refused what was declared, on the common account for all others.
-fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Result<Permit, Refusal> {
+pub(super) fn book_step(ledger: &mut Ledger, need: Need, oldest: bool) -> Result<Permit, Refusal> {
     let account = if oldest { Account::Reserve } else { Account::Common };
     let mut step = ledger.charge(0, account);
     if !oldest {

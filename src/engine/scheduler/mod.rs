@@ -22,11 +22,13 @@
 
 mod choose;
 mod inspect;
+mod pull;
 mod settle;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use inspect::Call;
+use pull::Source;
 
 use crate::frontier::Frontier;
 use crate::item::ItemId;
@@ -172,23 +174,6 @@ struct Segment<T> {
     nanos_per_item: f64,
 }
 
-/// The source as the scheduler sees it.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
-struct Source {
-    open: bool,
-    pulling: bool,
-    /// A pull was refused memory.
-    hungry: bool,
-    read: u64,
-    /// Items the last pull was allowed to take.
-    last_pull: u64,
-    /// Learned bytes an item.
-    item_weight: u64,
-    /// As a segment's.
-    heft: f64,
-}
-
 /// The state of a run.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
@@ -251,15 +236,7 @@ impl<T> Scheduler<T> {
             ledger: Ledger::new(plan.line, plan.reserve),
             frontier: Frontier::new(),
             segments: segments.collect(),
-            source: Source {
-                open: true,
-                pulling: false,
-                hungry: false,
-                read: 0,
-                last_pull: 0,
-                item_weight: 0,
-                heft: 1.0,
-            },
+            source: Source::new(),
             cores: plan.cores,
             computing: 0,
             ordered: plan.ordered,
@@ -381,27 +358,6 @@ impl<T> Scheduler<T> {
         }
         if !slot.waits {
             self.computing -= 1;
-        }
-        self.exchange(settlement, dropped);
-    }
-
-    /// Takes what came of a pull: `read` items, and whether the source has more.
-    pub(crate) fn settle_pull(
-        &mut self,
-        read: u64,
-        exhausted: bool,
-        now: Nanos,
-        settlement: &mut Settlement<T>,
-        dropped: &mut Vec<T>,
-    ) {
-        self.advance_clock(now);
-        self.source.pulling = false;
-        self.source.open &= !exhausted;
-        self.source.read += read;
-        let weight = settlement.produced.iter().map(|parcel| parcel.weight).sum::<u64>();
-        if let Some(each) = weight.checked_div(read) {
-            let remembered = self.source.item_weight - self.source.item_weight / 8;
-            self.source.item_weight = remembered.max(each);
         }
         self.exchange(settlement, dropped);
     }

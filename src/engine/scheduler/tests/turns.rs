@@ -2,6 +2,7 @@
 
 use super::figures::{Run, stages};
 use super::*;
+use crate::engine::scheduler::pull::{QUICK_PULL, QUICK_PULLS};
 
 #[test]
 fn each_pull_may_take_twice_as_many_as_the_last_while_there_is_room() {
@@ -38,6 +39,35 @@ fn the_source_is_read_while_there_is_a_core_and_room_in_the_first_queue() {
     assert!(run.scheduler.has_work(0));
     run.read((1, 1));
     assert!(run.idles() && !run.scheduler.has_work(0), "two wait");
+}
+
+#[test]
+fn a_source_that_was_quick_takes_a_core_until_it_is_seen_to_wait() {
+    let mut run = Run::new();
+    run.scheduler.source.quick_pulls = QUICK_PULLS - 1;
+    run.read((1, 1));
+    assert_eq!(run.scheduler.source.quick_pulls, QUICK_PULLS);
+    run.start();
+    let (id, _) = run.pull();
+    assert_eq!(run.scheduler.computing, 2, "one runs, one is read");
+    assert!(!run.scheduler.look_at_pull(QUICK_PULL - 1));
+    assert!(run.scheduler.look_at_pull(QUICK_PULL) && !run.scheduler.look_at_pull(QUICK_PULL));
+    assert_eq!(run.scheduler.computing, 1);
+    run.now = QUICK_PULL;
+    run.read_into(&id, 1, (1, 1));
+    assert_eq!(run.scheduler.source.quick_pulls, 0, "it is not trusted again at once");
+    run.start();
+    assert!(run.idles(), "both cores are taken");
+}
+
+#[test]
+fn a_pull_of_a_source_that_is_not_known_takes_no_core() {
+    let mut run = Run::new();
+    run.read((1, 1));
+    run.start();
+    run.pull();
+    assert_eq!(run.scheduler.computing, 1);
+    assert!(!run.scheduler.look_at_pull(Nanos::MAX), "so none is given back");
 }
 
 #[test]
