@@ -86,8 +86,9 @@ fn nobody_younger_passes_a_large_item() {
 /// those who wait their turn: the window, or the line. It still gets through.
 #[test]
 fn the_oldest_passes_a_full_reorder_buffer() {
-    // Outputs of 1,000 bytes: nine in the common account, or as many as the window has.
-    for (window, fits) in [(6, 5), (1_000, 9)] {
+    // Outputs of 1,000 bytes, which move in pairs: nine have room in the common account, so
+    // at least eight get there, or as many as the window has.
+    for (window, fits) in [(6, 5), (1_000, 8)] {
         within(
             || "the oldest item is stuck".to_owned(),
             move || {

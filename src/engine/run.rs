@@ -53,6 +53,9 @@ pub(super) struct Board<'r> {
     pub(super) scheduler: Scheduler<BoxTask<'r>>,
     pub(super) memory: Memory,
     parked: usize,
+    /// Threads that found nothing and look once more before they park. Whatever they are
+    /// needed for they find, so nobody is woken meanwhile.
+    looking: usize,
     /// When parked threads wake by themselves.
     alarms: Vec<Nanos>,
     consumer_waits: bool,
@@ -80,7 +83,7 @@ impl<'r> Run<'r> {
         };
         let memory = Memory::new(&cx.plan, real);
         let (alarms, consumer_waits) = (Vec::new(), false);
-        let board = Board { scheduler, memory, parked: 0, alarms, consumer_waits };
+        let board = Board { scheduler, memory, parked: 0, looking: 0, alarms, consumer_waits };
         Self {
             board: Mutex::new(board),
             settled: AtomicU64::new(0),
@@ -288,18 +291,23 @@ impl<'r> Run<'r> {
             let due = board.scheduler.next_alarm();
             due.is_some_and(|due| heard.is_none_or(|heard| due < *heard))
         };
-        board.parked > 0 && (board.scheduler.has_work(now) || alarm_unheard())
+        board.parked > 0 && board.looking == 0 && (board.scheduler.has_work(now) || alarm_unheard())
     }
 
     /// Waits for work: looks a little longer, then sleeps.
     fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let settled = self.settled.load(Ordering::Relaxed);
+        // Where many light items make a parcel, the next is there in some microseconds.
+        let is_light = board.scheduler.parcel_items() > LIGHT_ITEMS;
+        let looks = if is_light { LIGHT_LOOKS * SPINS } else { SPINS };
+        board.looking += 1;
         let news = MutexGuard::unlocked(board, || {
-            (0..SPINS).any(|_| {
+            (0..looks).any(|_| {
                 std::hint::spin_loop();
                 self.settled.load(Ordering::Relaxed) != settled
             })
         });
+        board.looking -= 1;
         // The lock was given up: whatever happened meanwhile is looked at before
         // sleeping.
         if news || board.scheduler.is_over() || board.scheduler.has_work(self.now()) {
@@ -322,6 +330,11 @@ impl<'r> Run<'r> {
         board.parked -= 1;
     }
 }
+
+/// Items of which more in a parcel are light.
+const LIGHT_ITEMS: u64 = 64;
+/// How many times longer a thread looks before it parks among light items.
+const LIGHT_LOOKS: u32 = 4;
 
 /// Ends a run if one of its threads is left by a panic of our own, so that nobody
 /// waits for a thread that is gone.

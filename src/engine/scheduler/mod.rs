@@ -209,7 +209,7 @@ pub(crate) struct Scheduler<T> {
 /// to hide the cost of a step, short enough to keep latency and the tail low.
 const PARCEL_NANOS: f64 = 100_000.0;
 /// Items in a parcel at the most.
-const PARCEL_ITEMS: u64 = 4_096;
+const PARCEL_ITEMS: u64 = 8_192;
 /// Weight of the latest measurement in the running cost an item.
 const COST_GAIN: f64 = 0.25;
 

@@ -238,7 +238,7 @@ fn the_time_of_a_call_is_learned_and_parcels_are_made_as_large_as_it_allows() {
     assert_eq!(run.scheduler.parcel_items(), 1, "the slowest segment counts");
     run.scheduler.segments[1].nanos_per_item = 0.0;
     run.scheduler.segments[0].nanos_per_item = 1.0;
-    assert_eq!(run.scheduler.parcel_items(), 4_096, "at the most");
+    assert_eq!(run.scheduler.parcel_items(), 8_192, "at the most");
 }
 
 #[test]
