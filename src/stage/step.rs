@@ -6,12 +6,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::vec;
 
 use super::items::{IntoItems, Items};
 use crate::error::{BoxError, Cause};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, Stopwatch};
 
 /// What came of a parcel.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl<'env, S: Send> Workers<'env, S> {
         let idle = self.idle.lock().pop();
         idle.map_or_else(
             || {
-                let begun = Instant::now();
+                let begun = Stopwatch::now();
                 let built = guard(|| (self.init)());
                 *set_up += begun.elapsed();
                 built?.map_err(Cause::Error)

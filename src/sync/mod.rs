@@ -9,13 +9,13 @@ mod model;
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{
-    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, WATCH_ROUNDS,
-    scope, spawn, spawn_scoped,
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, Stopwatch,
+    WATCH_ROUNDS, scope, spawn, spawn_scoped,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::{
-    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, WATCH_ROUNDS,
-    scope, spawn, spawn_scoped,
+    AtomicBool, AtomicU64, Clock, Condvar, JoinHandle, Mutex, MutexGuard, SPINS, Stopwatch,
+    WATCH_ROUNDS, scope, spawn, spawn_scoped,
 };
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -30,6 +30,9 @@ mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use std::thread::{JoinHandle, scope};
+
+    /// Measures what nothing but a report depends on.
+    pub(crate) use std::time::Instant as Stopwatch;
 
     /// Looks at a counter before a thread parks: some microseconds, about what
     /// parking and waking would cost.
