@@ -2,10 +2,15 @@
 //! that a model checker can stand in for them.
 //!
 //! Built with `--cfg loom` or `--cfg shuttle`, `model` takes the place of the real
-//! ones; everything else is the same code.
+//! ones; everything else is the same code. The crate's own tests count what the real ones
+//! do: see `counted`.
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod counted;
 #[cfg(any(loom, shuttle))]
 mod model;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{
@@ -27,7 +32,14 @@ mod real {
 
     use crate::fault::fallible;
 
+    #[cfg(test)]
+    use super::counted::handed_on;
+    #[cfg(test)]
+    pub(crate) use super::counted::{Condvar, Mutex, MutexGuard};
+    #[cfg(not(test))]
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    #[cfg(not(test))]
+    use std::convert::identity as handed_on;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use std::thread::{JoinHandle, scope};
 
@@ -46,6 +58,7 @@ mod real {
         name: String,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
+        let work = handed_on(work);
         fallible(|| Builder::new().name(name).spawn(work))
     }
 
@@ -55,6 +68,7 @@ mod real {
         name: String,
         work: impl FnOnce() + Send + 'scope,
     ) -> io::Result<ScopedJoinHandle<'scope, ()>> {
+        let work = handed_on(work);
         fallible(|| Builder::new().name(name).spawn_scoped(scope, work))
     }
 
