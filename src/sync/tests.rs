@@ -77,8 +77,8 @@ fn small_items_share_locks_and_wake_ups() {
         ("stream", counted(|| drain(planned(trivial().ordered())))),
     ] {
         assert_eq!(delivered, ITEMS);
-        // A parcel holds 4,096 items at the most.
-        assert!(counts.locks > ITEMS / 4_096, "{what}: not all is counted: {counts:?}");
+        // A parcel holds 8,192 items at the most.
+        assert!(counts.locks > ITEMS / 8_192, "{what}: not all is counted: {counts:?}");
         assert!(counts.locks < ITEMS / 20, "{what}: {counts:?}");
         assert!(counts.sleeps + counts.wakes < ITEMS / 200, "{what}: {counts:?}");
     }
@@ -100,5 +100,5 @@ fn a_large_item_takes_a_handful_of_locks() {
     // It is pulled, called twice and delivered; each of the four takes the scheduler's
     // lock, and a lock that nobody else wants for each thing it touches.
     assert!((4 * ITEMS..20 * ITEMS).contains(&counts.locks), "{counts:?}");
-    assert!(counts.sleeps + counts.wakes < ITEMS / 2, "{counts:?}");
+    assert!(counts.sleeps + counts.wakes < 4 * ITEMS, "{counts:?}");
 }
