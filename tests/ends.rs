@@ -393,3 +393,36 @@ fn what_a_user_keeps_moves_between_threads() {
     moves::<plimsoll::Stream<u64>>();
     moves::<Numbers>();
 }
+
+/// A source that was quick so far counts as work of a core. It waits all of a sudden, and
+/// what is left to do takes two.
+#[test]
+fn a_quick_source_that_begins_to_wait_gives_its_core_back() {
+    within(
+        || "a source that holds a core".to_owned(),
+        || {
+            let [waits, meets] = [const { AtomicU64::new(0) }; 2];
+            let source = (0..1_000u64).filter(|n| {
+                waits.store(n / 999, Ordering::SeqCst);
+                *n < 999 || eventually(|| meets.load(Ordering::SeqCst) == 2)
+            });
+            // While the source waits the item before becomes two, too heavy to move as
+            // one, each of which waits for the other.
+            let split = Stage::cpu("split").flat_map(|n| {
+                let is_read = n != 998 || eventually(|| waits.load(Ordering::SeqCst) == 1);
+                assert!(is_read, "the source is not read on");
+                vec![n; if n == 998 { 2 } else { 1 }]
+            });
+            let heavy = |n: &u64| if *n == 998 { 100 << 10 } else { 1 };
+            let meet = Stage::memory("meet", Footprint::per_item(heavy)).map(|n| {
+                meets.fetch_add(u64::from(n == 998), Ordering::SeqCst);
+                let meets = || n != 998 || meets.load(Ordering::SeqCst) == 2;
+                assert!(eventually(meets), "one at a time");
+                n
+            });
+            let pipeline = Pipeline::new(split).then(meet).build(&Budget::new(MIB, 2));
+            let report = pipeline.expect("it fits").run(source, drop).expect("nothing fails");
+            assert_eq!(report.delivered(), 1_001);
+        },
+    );
+}

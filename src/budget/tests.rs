@@ -33,13 +33,13 @@ impl Tree {
 
     fn file(self, path: &str, text: &str) -> Self {
         let path = self.root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("writable");
+        fs::write(path, text).expect("writable");
         self
     }
 
     fn directory(self, path: &str) -> Self {
-        fs::create_dir_all(self.root.join(path)).unwrap();
+        fs::create_dir_all(self.root.join(path)).expect("writable");
         self
     }
 
@@ -49,7 +49,7 @@ impl Tree {
 
     #[track_caller]
     fn expect(&self, limit: u64, origin: &str) -> Budget {
-        let budget = self.budget(&[]).unwrap();
+        let budget = self.budget(&[]).expect("a budget");
         assert_eq!(budget.limit(), Some(limit), "{budget}");
         assert_eq!(budget.memory_origin(), origin);
         assert_eq!(budget.memory(), (u128::from(limit) * 4 / 5) as u64);
@@ -63,7 +63,7 @@ impl Tree {
         assert_eq!(*path, self.root.join(file));
         assert!(source.to_string().contains(why), "{source}");
         // A size makes the limit needless, and the origin tells what was not read.
-        let budget = self.budget(&[("PLIMSOLL_MEMORY", "1GiB")]).unwrap();
+        let budget = self.budget(&[("PLIMSOLL_MEMORY", "1GiB")]).expect("a budget");
         assert_eq!((budget.memory(), budget.limit()), (GIB, None));
         let origin = budget.memory_origin();
         assert!(origin.starts_with("PLIMSOLL_MEMORY=1GiB; the limit in "), "{origin}");
@@ -96,7 +96,7 @@ fn the_environment_corrects_what_was_detected() {
         ("512MB", 512_000_000, "PLIMSOLL_MEMORY=512MB".to_owned()),
         ("2GiB", 2 * GIB, format!("PLIMSOLL_MEMORY=2GiB, above the limit of {limit}")),
     ] {
-        let budget = tree.budget(&[("PLIMSOLL_MEMORY", value)]).unwrap();
+        let budget = tree.budget(&[("PLIMSOLL_MEMORY", value)]).expect("a budget");
         assert_eq!((budget.memory(), budget.memory_origin()), (memory, &*origin));
         assert_eq!(budget.limit(), Some(GIB));
     }
@@ -115,11 +115,11 @@ fn cores_come_from_the_machine_or_the_environment() {
         (Some("64"), 64, "PLIMSOLL_CORES=64, above the 8 of available_parallelism"),
     ] {
         let vars: Vec<_> = value.map(|value| ("PLIMSOLL_CORES", value)).into_iter().collect();
-        let budget = tree.budget(&vars).unwrap();
+        let budget = tree.budget(&vars).expect("a budget");
         assert_eq!((budget.cores(), budget.cores_origin()), (cores, origin));
     }
     tree.machine.cores = Err("no idea".to_owned());
-    let budget = tree.budget(&[]).unwrap();
+    let budget = tree.budget(&[]).expect("a budget");
     assert_eq!(budget.cores_origin(), "available_parallelism failed: no idea");
     assert_eq!(budget.cores(), 1);
 }
@@ -128,19 +128,19 @@ fn cores_come_from_the_machine_or_the_environment() {
 fn overrides_are_found_by_stage_and_the_caller_wins() {
     let budget = Tree::new("", "")
         .budget(&[("PLIMSOLL_WORKERS_MY_STAGE", "3"), ("PLIMSOLL_FOOTPRINT_OTHER", "1MiB")])
-        .unwrap();
-    let workers = budget.workers_for("my-stage").unwrap();
+        .expect("a budget");
+    let workers = budget.workers_for("my-stage").expect("it was set");
     assert_eq!((workers.value, &*workers.origin), (3, "PLIMSOLL_WORKERS_MY_STAGE=3"));
-    assert_eq!(budget.footprint_for("Other").unwrap().value, MIB);
+    assert_eq!(budget.footprint_for("Other").expect("it was set").value, MIB);
     assert!(budget.workers_for("other").is_none() && budget.footprint_for("x").is_none());
     let names: Vec<_> = budget.override_names().collect();
     let expected =
         [("MY_STAGE", "PLIMSOLL_WORKERS_MY_STAGE=3"), ("OTHER", "PLIMSOLL_FOOTPRINT_OTHER=1MiB")];
     assert_eq!(names, expected);
     let budget = budget.with_workers("my stage", 5).with_footprint("my stage", 0);
-    assert_eq!(budget.workers_for("my-stage").unwrap().value, 5);
+    assert_eq!(budget.workers_for("my-stage").expect("it was set").value, 5);
     assert_eq!(budget.override_names().count(), 3);
-    budget.validate().unwrap();
+    budget.validate().expect("a budget");
     let error = budget.with_workers("my stage", 0).validate().unwrap_err();
     assert!(matches!(error, Error::Setting { value: 0, .. }), "{error}");
 }
@@ -153,7 +153,7 @@ fn zeros_are_refused_with_their_origin() {
     let error = Budget::new(1, 0).validate().unwrap_err().to_string();
     assert!(error.contains("no cores (given by the caller)"), "{error}");
     assert!(Budget::new(0, 1).validate().is_err());
-    Budget::new(1, 1).validate().unwrap();
+    Budget::new(1, 1).validate().expect("a budget");
 }
 
 #[test]

@@ -93,26 +93,13 @@ impl<It: Iterator> Source<'_, It> {
                 look *= 2;
             }
             let upto = if cx.has_token() { items.len() + 1 } else { look.min(most) as usize };
-            if !fill(source, upto, items) {
+            source.by_ref().take(upto - items.len()).for_each(|item| items.push(item));
+            if items.len() < upto {
                 return true;
             }
         }
         false
     }
-}
-
-/// Reads until there are `upto` items; whether the source had as many.
-///
-/// A function of its own, so that the compiler knows that the iterator is nobody
-/// else's and need not be written back to memory for each item.
-#[inline(never)]
-fn fill<It: Iterator>(source: &mut It, upto: usize, items: &mut Vec<It::Item>) -> bool {
-    let mut items = Lent::from(items);
-    while items.len() < upto {
-        let Some(item) = source.next() else { return false };
-        items.push(item);
-    }
-    true
 }
 
 /// A sink that the workers call.

@@ -16,6 +16,7 @@
 //! | the consumer took an output | the consumer | one parked thread if that made room |
 //! | the run was stopped or ended | whoever did it | everybody |
 //! | a partial batch or a deadline came due | nobody | a parked thread's own timer |
+//! | a pull that took a core turns out to wait | the watch | one parked thread if there is work for the core |
 //! | real memory makes room again | the thread that looked, or the watch | one parked thread if that is enough for more |
 //!
 //! A woken thread that finds more to do than it takes wakes the next.

@@ -1,7 +1,7 @@
 //! The thread of a run that works on nothing: it looks at what happens without
 //! anybody bringing it about. Real memory grows while a call lasts, other processes take
-//! what is left of the machine, a call does not come back. None of these rings a bell, so
-//! this one thread looks at the clock; it sleeps on a bell all the same, and is gone as
+//! what is left of the machine, a source that was quick begins to wait, a call does not
+//! come back. None of these rings a bell, so this one thread looks at the clock; it sleeps on a bell all the same, and is gone as
 //! soon as the run is over.
 
 use std::time::Duration;

@@ -17,8 +17,8 @@ use crate::error::{Error, FormatProblem};
 
 /// A file of named, typed sections, mapped once for all who use it.
 ///
-/// To open one takes well under a millisecond whatever its size: its header and its
-/// section table are read and verified, and it is mapped. [`get`](Self::get) then takes
+/// To open one takes the same whatever its size: its header and its section table are
+/// read and verified, and it is mapped. [`get`](Self::get) then takes
 /// sections from it by name: cheap handles, which any thread may use and which keep
 /// the file mapped. [`create`](Self::create) begins a new file.
 ///
