@@ -39,6 +39,7 @@
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
 //! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
+//! | fill large buffers again instead of making new ones | [`Buffers`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -87,6 +88,7 @@
 //! No feature is on by default.
 
 mod budget;
+mod buffers;
 mod cancel;
 mod drift;
 mod engine;
@@ -109,6 +111,7 @@ mod sync;
 mod units;
 
 pub use budget::Budget;
+pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
 pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
 pub use item::ItemId;

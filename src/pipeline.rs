@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Budget;
+use crate::buffers::{Buffers, Pools};
 use crate::cancel::CancelToken;
 use crate::engine::{
     Context, Depot, FailureSink, First, Halt, Link, Orders, Outlet, Port, Run, Sink, Source, Then,
@@ -39,6 +40,7 @@ pub struct Pipeline<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
     plan: Plan,
     source_weigher: Option<Weigher<'env, I>>,
+    pools: Pools<'env>,
 }
 
 /// Stages joined, not yet planned. Made by [`Pipeline::new`].
@@ -48,6 +50,7 @@ pub struct PipelineBuilder<'env, I, O> {
     specs: Vec<StageSpec>,
     settings: Settings,
     source_weigher: Option<Weigher<'env, I>>,
+    pools: Pools<'env>,
 }
 
 impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
@@ -59,6 +62,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
             link: Box::new(First(first)),
             settings: Settings { ordered: false, window: DEFAULT_WINDOW, largest_item: None },
             source_weigher: None,
+            pools: Pools::default(),
         }
     }
 }
@@ -74,11 +78,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
     pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
-        let Self { link, mut specs, settings, source_weigher } = self;
+        let Self { link, mut specs, settings, source_weigher, pools } = self;
         let index = specs.len();
         specs.push(stage.spec.clone());
         let link = Box::new(Then { before: link, stage, index });
-        PipelineBuilder { link, specs, settings, source_weigher }
+        PipelineBuilder { link, specs, settings, source_weigher, pools }
     }
 
     /// Delivers outputs in the order of the source. Default: as they are
@@ -116,6 +120,13 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
+    /// Answers for what lies idle in `buffers`: runs count it against the line. May be
+    /// called for several.
+    pub fn buffers<T: Send + 'env>(mut self, buffers: &Buffers<T>) -> Self {
+        self.pools.join(buffers.pool());
+        self
+    }
+
     /// Plans the pipeline on `budget`. No thread is started.
     ///
     /// # Errors
@@ -126,7 +137,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// cannot be worked with.
     pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
         let plan = plan(budget, &self.specs, &self.settings)?;
-        Ok(Pipeline { link: self.link, plan, source_weigher: self.source_weigher })
+        let Self { link, source_weigher, pools, .. } = self;
+        Ok(Pipeline { link, plan, source_weigher, pools })
     }
 }
 
@@ -318,7 +330,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
             next: pipeline.link.assemble(&pipeline.plan, end),
         };
         let failures = failures.map(|sink| sink as _);
-        let cx = Context::new(pipeline.plan.clone(), failures);
+        let cx = Context::new(pipeline.plan.clone(), failures, pipeline.pools.clone());
         if let Some(token) = cancel {
             token.attach(&cx.signals);
         }

@@ -143,6 +143,7 @@ fn blocks(scale: Scale, name: &'static str, second: Second, budget: u64) -> Tabl
         Rival::new("**Plimsoll**, release_large_blocks", move |_| {
             block_rivals::plimsoll(&load, true)
         }),
+        Rival::new("**Plimsoll**, `Buffers`", move |_| block_rivals::plimsoll_again(&load)),
         Rival::new("fused", move |_| block_rivals::fused(&load)),
         Rival::new("rayon", move |_| block_rivals::rayon(&load)),
         Rival::new("crossbeam, tokens", move |by| block_rivals::tokens(&load, by))

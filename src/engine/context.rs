@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 use super::scheduler::Nanos;
+use crate::buffers::Pools;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::{Plan, SegmentPlan};
@@ -34,6 +35,8 @@ pub(crate) struct Context<'r> {
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
     pub(crate) clock: Clock,
+    /// Buffers that lie idle and are this run's to answer for.
+    pub(crate) pools: Pools<'r>,
     parcel_items: AtomicU64,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 }
 
 impl<'r> Context<'r> {
-    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
+    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>, pools: Pools<'r>) -> Self {
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
@@ -104,6 +107,7 @@ impl<'r> Context<'r> {
             broken: Mutex::new(None),
             signals: Arc::default(),
             clock: Clock::start(),
+            pools,
             parcel_items: AtomicU64::new(1),
         }
     }

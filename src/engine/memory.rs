@@ -130,10 +130,17 @@ impl Memory {
         scheduler.observe(0, u64::MAX, now);
     }
 
-    /// Takes a look at a process that holds `real` bytes; whether that makes room.
-    pub(crate) fn look<T>(&mut self, scheduler: &mut Scheduler<T>, real: u64, now: Nanos) -> bool {
+    /// Takes a look at a process that holds `real` bytes, of which `idle` lie in buffers
+    /// that are given up when others need the room; whether that makes room.
+    pub(crate) fn look<T>(
+        &mut self,
+        scheduler: &mut Scheduler<T>,
+        (real, idle): (u64, u64),
+        now: Nanos,
+    ) -> bool {
         let accounted = scheduler.accounted();
-        let elsewhere = self.accounted.publish(accounted).saturating_add(self.before);
+        let others = self.accounted.publish(accounted.saturating_add(idle));
+        let elsewhere = others.saturating_add(self.before).saturating_add(idle);
         let ledger = scheduler.ledger();
         let (line, held) = (ledger.line(), ledger.held());
         let passed = now.saturating_sub(self.looked_at);

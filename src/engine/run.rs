@@ -82,6 +82,8 @@ impl<'r> Run<'r> {
             Ok((real, gauge)) => (Ok(real), Some(gauge)),
             Err(why) => (Err(why), None),
         };
+        // Buffers of an earlier run are not what the process holds besides.
+        let real = real.map(|real| real.saturating_sub(cx.pools.idle_bytes()));
         let memory = Memory::new(&cx.plan, real);
         let (alarms, consumer_waits) = (Vec::new(), false);
         let board = Board { scheduler, memory, parked: 0, looking: 0, alarms, consumer_waits };
@@ -148,6 +150,7 @@ impl<'r> Run<'r> {
     ) -> Nanos {
         let wakes = self.has_more(board, now);
         let mut begun = now;
+        let room = board.scheduler.ledger().unlent();
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
@@ -160,6 +163,7 @@ impl<'r> Run<'r> {
                 let touched = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
+                    self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     task.run(id, rest, &self.cx, settlement);
                     probe.and_then(|probe| self.end_probe(&probe))
@@ -177,6 +181,7 @@ impl<'r> Run<'r> {
                 let is_measured = board.memory.begins_probe(None, 0, now);
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
+                    self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))
