@@ -58,7 +58,12 @@ pub(crate) fn records(fasta: impl BufRead) -> impl Iterator<Item = io::Result<Re
                 Err(error) => return Some(Err(error)),
                 Ok(None) => return next.take().map(Ok),
                 Ok(Some(line)) => match line.strip_prefix('>') {
-                    None => next.as_mut()?.bases.extend(line.trim_end().bytes()),
+                    None => match &mut next {
+                        Some(record) => record.bases.extend(line.trim_end().bytes()),
+                        None => {
+                            return Some(Err(io::Error::other("it is no FASTA: no name first")));
+                        }
+                    },
                     Some(name) => {
                         let record = Record { name: name.to_owned(), bases: Vec::new() };
                         if let Some(whole) = next.replace(record) {
