@@ -83,29 +83,31 @@ impl Way {
     }
 }
 
-/// Threads that walk at once; the time from when all are ready until the last is there.
+/// Threads that walk at once; the time from when the first begins until the last is there.
 fn rival<'a, A: Array + 'a>(
     name: &str,
     way: Way,
     array_of: impl Fn(usize) -> &'a A + Sync + 'a,
 ) -> Rival<'a> {
     Rival::timed(name, move || {
-        let ready = Barrier::new(way.threads + 1);
+        let ready = Barrier::new(way.threads);
         let work = |worker| {
             let array = black_box(array_of(worker));
             ready.wait();
-            black_box(way.of(array, worker))
+            let begun = Instant::now();
+            let found = black_box(way.of(array, worker));
+            (begun, Instant::now(), found)
         };
         let work = &work;
-        thread::scope(|scope| {
+        let done: Vec<_> = thread::scope(|scope| {
             let start = |worker| scope.spawn(move || work(worker));
             let threads: Vec<_> = (0..way.threads).map(start).collect();
-            ready.wait();
-            let started = Instant::now();
-            let found = threads.into_iter().map(|thread| thread.join().expect("it only adds"));
-            let found = found.fold(0, u64::wrapping_add);
-            (started.elapsed().as_nanos() as f64, found)
-        })
+            threads.into_iter().map(|thread| thread.join().expect("it only adds")).collect()
+        });
+        let first = done.iter().map(|(begun, ..)| *begun).min().expect("there is a thread");
+        let last = done.iter().map(|(_, ended, _)| *ended).max().expect("there is a thread");
+        let found = done.iter().fold(0, |sum: u64, (.., found)| sum.wrapping_add(*found));
+        ((last - first).as_nanos() as f64, found)
     })
 }
 
