@@ -115,10 +115,10 @@ fn rival<'a, A: Array + 'a>(
 fn write(folder: &Path, length: u64) {
     let mut shared = SharedWriter::create(folder.join("array.plim")).expect("a file can be made");
     let bare = std::fs::File::create(folder.join("array.raw")).expect("a file can be made");
-    let mut bare = BufWriter::with_capacity(1 << 20, bare);
+    let mut bare = BufWriter::with_capacity(2 << 20, bare);
     for n in 0..length {
         let number = random(n ^ 1 << 63);
-        shared.extend_from_slice(&[number]).expect("there is room on the disk");
+        shared.push(&number).expect("there is room on the disk");
         bare.write_all(bytemuck::bytes_of(&number)).expect("there is room on the disk");
     }
     shared.finish().expect("there is room on the disk");

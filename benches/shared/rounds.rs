@@ -57,7 +57,10 @@ pub(crate) fn compare(title: &str, unit: Unit, rounds: usize, mut rivals: Vec<Ri
         let (mut sorted, tell) = (nanos.clone(), |nanos| unit.tell(nanos));
         sorted.sort_by(f64::total_cmp);
         let speed = median(took[0].iter().zip(nanos).map(|(first, this)| first / this));
-        let (least, most) = (tell(sorted[0]), tell(sorted[rounds - 1]));
+        let (mut least, mut most) = (tell(sorted[0]), tell(sorted[rounds - 1]));
+        if matches!(unit, Unit::Rate(_)) {
+            std::mem::swap(&mut least, &mut most);
+        }
         println!("| {} | {} | {least}..{most} | {speed:.2} |", rival.name, tell(median(sorted)));
     }
 }

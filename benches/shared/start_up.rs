@@ -33,7 +33,7 @@ fn write(folder: &Path, numbers: u64) {
     for n in 0..numbers {
         let number = random(n) as u32 as f32 / 4_294_967_296.0;
         writeln!(text, "{number}").expect("there is room on the disk");
-        shared.extend_from_slice(&[number]).expect("there is room on the disk");
+        shared.push(&number).expect("there is room on the disk");
     }
     text.flush().expect("there is room on the disk");
     shared.finish().expect("there is room on the disk");
