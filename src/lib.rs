@@ -38,8 +38,8 @@
 //! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
-//! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
 //! | fill large buffers again instead of making new ones | [`Buffers`] |
+//! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -131,6 +131,12 @@ pub use shared::{NamedArchive, SharedArchive};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+
+/// From a task to a program, step by step. There is nothing but text in it.
+pub mod guide {
+    #[doc = include_str!("guide/shared_tables.md")]
+    pub mod shared_tables {}
+}
 
 /// The door of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]

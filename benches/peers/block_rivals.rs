@@ -9,7 +9,8 @@ use plimsoll::{Budget, Buffers, Footprint, Pipeline, Stage};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::blocks::{Block, Blocks, Second, Words};
-use crate::job::{Outcome, Setting, cores};
+use crate::common::cores;
+use crate::job::{Outcome, Setting};
 
 /// Memory workers of W4b.
 const WAITERS: usize = 8;

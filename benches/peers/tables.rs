@@ -2,7 +2,8 @@
 
 use crate::block_rivals;
 use crate::blocks::{Blocks, MIB, Second};
-use crate::job::{Chunked, Job, Outcome, Scale, Setting, cores};
+use crate::common::cores;
+use crate::job::{Chunked, Job, Outcome, Scale, Setting};
 use crate::loads::{self, Coarse, Trivial};
 use crate::{ours, rivals};
 
