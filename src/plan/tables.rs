@@ -238,7 +238,10 @@ pub(super) fn note(tables: &[TablePlan], enough: Option<u64>) -> Option<String> 
     let short = || tables.iter().filter(|table| table.missing() > 0);
     let missing = short().map(TablePlan::missing).reduce(|one, other| one + other)?;
     let names: Vec<_> = short().map(|table| format!("{:?}", table.name)).collect();
-    let enough = enough.map(|bytes| format!("give {}MiB (PLIMSOLL_MEMORY), ", bytes / MIB));
+    let enough = enough.map(|bytes| match bytes.is_multiple_of(MIB) {
+        true => format!("give {}MiB (PLIMSOLL_MEMORY), ", bytes / MIB),
+        false => format!("give {bytes} bytes (PLIMSOLL_MEMORY), "),
+    });
     Some(format!(
         "look-ups in {} may wait for the disk, a thousand times as long as for memory: {} of it are \
          not kept in memory; {}declare how much of it is in use (Table::floor), or split it",
@@ -270,3 +273,6 @@ pub(super) fn fmt_rows(tables: &[TablePlan], f: &mut fmt::Formatter<'_>) -> fmt:
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
