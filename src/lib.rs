@@ -108,6 +108,7 @@ mod signal;
 mod stage;
 mod stream;
 mod sync;
+mod table;
 mod units;
 
 pub use budget::Budget;
@@ -117,19 +118,20 @@ pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
 pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
-pub use plan::{Plan, StagePlan};
+pub use plan::{Plan, StagePlan, TablePlan};
 pub use report::{
     MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
-    BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Section, SectionInfo,
-    Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs, SharedWriter,
-    SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
+    Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,
+    Section, SectionInfo, Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs,
+    SharedWriter, SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
 };
 #[cfg(feature = "rkyv")]
 pub use shared::{NamedArchive, SharedArchive};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
+pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 
 /// From a task to a program, step by step. There is nothing but text in it.

@@ -10,7 +10,10 @@ use crate::resident::Accounted;
 
 /// Real memory and its consequences.
 pub(crate) struct Memory {
+    /// For real memory: less what mapped files are to keep.
     budget: u64,
+    /// Bytes of mapped files that the system could take back, and is not to.
+    kept_files: u64,
     /// Why real memory is not looked at, if it is not.
     blind: Option<String>,
     /// Bytes that are not the run's: what the process held when it began.
@@ -74,7 +77,7 @@ const STRIDES: (u64, u64) = (1 << 20, 16 << 20);
 impl Memory {
     /// For a run whose process holds `real` bytes now, or why that is not known.
     pub(crate) fn new(plan: &Plan, real: Result<u64, String>) -> Self {
-        let mut accounted = Accounted::default();
+        let mut accounted = Accounted::with_copies(&plan.copies);
         let others = accounted.publish(0);
         let before = match (plan.measure, &real) {
             (Measure::Growth, Ok(real)) => {
@@ -84,7 +87,8 @@ impl Memory {
             _ => 0,
         };
         Self {
-            budget: plan.memory,
+            budget: plan.memory - plan.files(),
+            kept_files: plan.reclaimable(),
             before,
             accounted,
             tightening: Tightening::new(plan.memory),
@@ -115,7 +119,8 @@ impl Memory {
 
     /// Takes what the system could still give, as read when the process held `real`.
     pub(crate) fn note_headroom(&mut self, headroom: Option<u64>, real: u64) {
-        self.headroom = headroom.map(|headroom| (headroom, real));
+        // The system would give their pages, too.
+        self.headroom = headroom.map(|headroom| (headroom.saturating_sub(self.kept_files), real));
     }
 
     /// How long no others can take so much that it would matter to this run.

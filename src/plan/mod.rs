@@ -2,17 +2,21 @@
 //!
 //! The budget is spent in this order:
 //!
-//! 1. what each stage shares among its workers, once;
+//! 1. what each stage shares among its workers, once, and what certainly must stay in
+//!    memory of shared tables;
 //! 2. one worker for every stage;
 //! 3. a quarter of what is left (or two of the largest items, if the pipeline says
 //!    how large they get) is kept for the items;
-//! 4. further workers, one at a time, to the stage that has the least of what it
+//! 4. what ought to stay in memory of all other tables, as far as there is room: a look-up
+//!    that waits for the disk costs more than any worker brings;
+//! 5. further workers, one at a time, to the stage that has the least of what it
 //!    asks for;
-//! 5. all the rest is the *line*: what items aboard may hold. A part of it, the
+//! 6. all the rest is the *line*: what items aboard may hold. A part of it, the
 //!    *reserve*, is the oldest item's alone, so that it can always go on. The
 //!    reserve is the most that a single item may ever need.
 
 mod planner;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +24,11 @@ use std::fmt;
 use std::ops::Range;
 
 pub(crate) use planner::plan;
+pub use tables::TablePlan;
 
 use crate::budget::Measure;
 use crate::stage::Kind;
+use crate::table::MemoryId;
 use crate::units::Bytes;
 
 /// What the pipeline says beside its stages.
@@ -47,6 +53,9 @@ pub(crate) const DEFAULT_WINDOW: u64 = 16_384;
 /// | each, shared, in all | bytes that a worker keeps, that all keep together, and the sum |
 /// | counted | for what the ledger is asked at each item: the call ([`Footprint::per_item`](crate::Footprint::per_item)), the output ([`Stage::weigh`](crate::Stage::weigh)); a stage that counts neither goes with shallow sizes |
 /// | queue | parcels of items that may wait before the stage; `-` if it runs in one go with the stage above |
+///
+/// Shared data that stages declare ([`Footprint::table`](crate::Footprint::table)) has rows
+/// of its own: how large it is, and how much of it is counted and why.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) memory: u64,
@@ -62,6 +71,9 @@ pub struct Plan {
     /// Against what real memory the budget is held.
     pub(crate) measure: Measure,
     pub(crate) stages: Vec<StagePlan>,
+    tables: Vec<TablePlan>,
+    /// The tables that real memory has, each with its bytes.
+    pub(crate) copies: Vec<(MemoryId, u64)>,
     /// One for each queue, the sink's last.
     pub(crate) segments: Vec<SegmentPlan>,
     notes: Vec<String>,
@@ -140,9 +152,31 @@ impl Plan {
         &self.stages
     }
 
-    /// Bytes that stages keep for all their workers together.
+    /// The shared data that stages declare, each once.
+    #[must_use]
+    pub fn tables(&self) -> &[TablePlan] {
+        &self.tables
+    }
+
+    /// Bytes of real memory that stages keep for all their workers together.
     pub(crate) fn shared(&self) -> u64 {
-        self.stages.iter().map(|stage| stage.shared).sum()
+        let shared = self.stages.iter().map(|stage| stage.shared);
+        shared.fold(self.counted(TablePlan::is_real), u64::saturating_add)
+    }
+
+    /// Bytes of files that must stay in memory: the part of the budget that real memory,
+    /// which does not count them, must leave alone.
+    pub(crate) fn files(&self) -> u64 {
+        self.counted(|table| !table.is_real())
+    }
+
+    /// The part of these that the system may take back.
+    pub(crate) fn reclaimable(&self) -> u64 {
+        self.counted(TablePlan::is_reclaimable)
+    }
+
+    fn counted(&self, which: impl Fn(&TablePlan) -> bool) -> u64 {
+        self.tables.iter().filter(|table| which(table)).map(TablePlan::counted).sum()
     }
 }
 
@@ -190,10 +224,15 @@ impl fmt::Display for Plan {
         writeln!(f, "cores    {:>10}   {}", self.cores, self.cores_origin)?;
         writeln!(f)?;
         self.fmt_stages(f)?;
+        tables::fmt_rows(&self.tables, f)?;
         writeln!(f)?;
         let order = if self.ordered { "in the source's order" } else { "as completed" };
-        let stages = self.memory - self.line;
+        let tables = self.counted(|_| true);
+        let stages = self.memory - self.line - tables;
         writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
+        if tables > 0 {
+            writeln!(f, "tables   {:>10}   what of them stays in memory", Bytes(tables))?;
+        }
         writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
         writeln!(
             f,

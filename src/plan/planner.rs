@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::tables::{self, copies_of, tables_of};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
 use crate::budget::{Budget, stage_variable};
 use crate::error::Error;
@@ -14,19 +15,31 @@ pub(crate) fn plan(
     specs: &[StageSpec],
     settings: &Settings,
 ) -> Result<Plan, Error> {
-    plan_once(budget, specs, settings).map_err(|error| match error {
+    let enough = |is_good: fn(&Plan) -> bool| least_memory(budget, specs, settings, is_good);
+    let mut plan = plan_once(budget, specs, settings).map_err(|error| match error {
         Error::NoRoom { stage, what, needed, available, budget: given, .. } => {
-            let enough = least_memory(budget, specs, settings);
+            let enough = enough(|_| true);
             Error::NoRoom { stage, what, needed, available, budget: given, enough }
         }
         error => error,
-    })
+    })?;
+    let has_all = |plan: &Plan| plan.tables.iter().all(|table| table.missing() == 0);
+    if !has_all(&plan) {
+        plan.notes.extend(tables::note(&plan.tables, enough(has_all)));
+    }
+    Ok(plan)
 }
 
-/// The least memory on which a plan can be made, in whole MiB where it is that much;
-/// `None` if there is no such.
-fn least_memory(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Option<u64> {
-    let fits = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings).is_ok();
+/// The least memory on which a plan can be made that `is_good`, in whole MiB where it is
+/// that much; `None` if there is no such.
+fn least_memory(
+    budget: &Budget,
+    specs: &[StageSpec],
+    settings: &Settings,
+    is_good: fn(&Plan) -> bool,
+) -> Option<u64> {
+    let plan_on = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings);
+    let fits = |memory: u64| plan_on(memory).is_ok_and(|plan| is_good(&plan));
     let (mut short, mut enough) = (budget.memory(), budget.memory());
     while !fits(enough) {
         short = enough;
@@ -50,6 +63,8 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     for spec in &specs {
         purse.spend(&spec.name, "what its workers share", spec.shared)?;
     }
+    let mut tables = tables_of(&specs);
+    tables::spend(&mut tables, &mut purse)?;
     for draft in &drafts {
         purse.spend(&specs[draft.stages.start].name, "its first worker", draft.per_worker)?;
     }
@@ -58,6 +73,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     purse.expect(last, "one item, the largest that is declared or its shallow size", least)?;
     let keep =
         (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
+    purse.left -= tables::grant(&mut tables, purse.left.saturating_sub(keep));
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
 
     let (reserve, reserve_reason) = match settings.largest_item {
@@ -77,6 +93,8 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         threads: threads(budget, &drafts),
         measure: budget.measure(),
         stages: stage_plans(&specs, &drafts),
+        copies: copies_of(&specs),
+        tables,
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left, settings),
     })
@@ -98,7 +116,7 @@ struct Draft {
 }
 
 /// What is left of the budget.
-struct Purse {
+pub(super) struct Purse {
     budget: u64,
     left: u64,
 }
@@ -118,7 +136,7 @@ impl Purse {
         })
     }
 
-    fn spend(&mut self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
+    pub(super) fn spend(&mut self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
         self.expect(stage, what, needed)?;
         self.left -= needed;
         Ok(())

@@ -25,10 +25,12 @@
 //! users of archives that are validated as a whole wish for (rkyv); the type is named
 //! by hand, because what compilers offer does not last as long as files do.
 
+mod advice;
 #[cfg(feature = "rkyv")]
 mod archive;
 mod build;
 mod checksum;
+mod counted;
 mod element;
 mod file;
 mod hand_over;
@@ -36,6 +38,8 @@ mod header;
 mod lists;
 mod map;
 mod pages;
+mod pin;
+mod prefault;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod section;
@@ -50,6 +54,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use advice::Advice;
 #[cfg(feature = "rkyv")]
 pub use archive::{NamedArchive, SharedArchive};
 pub use build::{
@@ -63,6 +68,7 @@ pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
 pub(crate) use pages::{pages_touched, trim_allocator};
+pub use prefault::Prefault;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 
@@ -182,6 +188,13 @@ impl<D: ?Sized> Shared<D> {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.view.file().map(file::Inner::path)
+    }
+
+    /// The file this is a section of, to [pin](SharedFile::pin), say; `None` for data
+    /// that never was in a file.
+    #[must_use]
+    pub fn file(&self) -> Option<SharedFile> {
+        self.view.owned_file().map(|inner| SharedFile { inner })
     }
 
     /// Bytes of the data.
