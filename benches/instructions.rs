@@ -2,29 +2,25 @@
 //! were: a regression shows whatever the machine and its load.
 //!
 //! ```sh
-//! export RUSTFLAGS="--cfg steady"
-//! cargo bench --bench instructions --target-dir target/steady             # compare
-//! cargo bench --bench instructions --target-dir target/steady -- frontier # those so named
-//! cargo bench --bench instructions --target-dir target/steady -- --save   # the new baseline
+//! export RUSTC_WORKSPACE_WRAPPER=.ci/steady
+//! cargo bench --bench instructions              # compare with the baseline
+//! cargo bench --bench instructions -- frontier  # those whose name begins so
+//! cargo bench --bench instructions -- --save    # the new baseline
 //! ```
 //!
 //! It needs valgrind, and says so and passes where there is none. Each kernel runs under
 //! callgrind in a process of its own, once so many times and once twice as many: the
-//! difference is what they take, without the start of a process. `--cfg steady` takes the
-//! time out of it (see src/sync/mod.rs), so the same build takes the same instructions but
-//! for some in ten thousand.
+//! difference is what they take, without the start of a process. The wrapper builds the
+//! crate with `--cfg steady`, which takes the time out of a run (see src/sync/mod.rs); what
+//! is left of chance is which thread does the work, and that is less than one in a hundred.
 //!
-//! The baseline, `instructions.txt` beside this file, names the toolchain it was counted
-//! with. With the same, more than 3 % above it makes the exit status 1; with another the
-//! change is told and not judged. What takes fewer is told, too: to be saved, so that it is
-//! not lost again. To see where they go:
+//! The baseline, `instructions.txt`, names the toolchain it was counted with. With the same,
+//! more than 3 % above it makes the exit status 1; with another the change is told and not
+//! judged. To see where the instructions of a kernel go, run the program that cargo names
+//! under `valgrind --tool=callgrind`, with the arguments `--child frontier 9999`.
 //!
-//! ```sh
-//! valgrind --tool=callgrind target/steady/release/deps/instructions-* --child frontier 9999
-//! ```
-//!
-//! The library iai-callgrind (now gungraun) does as much and more, but wants a program of its
-//! version installed beside it, which is more than a clean clone has.
+//! The library iai-callgrind (now gungraun) does as much and more, but wants a program of
+//! its own version installed beside it, and a clean clone has none.
 //!
 //! | file | one purpose |
 //! |---|---|
@@ -57,11 +53,10 @@ fn main() {
     if arguments.first().is_some_and(|first| first == callgrind::CHILD) {
         return callgrind::be_child(&arguments[1..]);
     }
-    arguments.retain(|argument| argument != "--bench");
     let save = arguments.iter().any(|argument| argument == "--save");
-    arguments.retain(|argument| argument != "--save");
+    arguments.retain(|argument| argument != "--save" && argument != "--bench");
     if !cfg!(steady) {
-        return println!("skipped: only a build with `--cfg steady` takes the same each time");
+        return println!("skipped: built without `--cfg steady`; see benches/instructions.rs");
     }
     let Some(made_with) = callgrind::toolchain() else {
         return println!("skipped: there is no valgrind");

@@ -38,7 +38,9 @@ impl Baseline {
     }
 
     pub(crate) fn write(&self) {
-        let mut text = "# Instructions: see instructions.rs. Toolchain; kernel, count, unit.\n".to_owned();
+        let mut text = "# Written by benches/instructions.rs: its toolchain, then each kernel's \
+                        name, its instructions, and for what.\n"
+            .to_owned();
         let _ = writeln!(text, "{}", self.made_with);
         for Row { name, count, unit } in &self.rows {
             let _ = writeln!(text, "{name}\t{count:.1}\t{unit}");
@@ -56,7 +58,8 @@ impl Baseline {
             let change = before.map(|before| count / before - 1.0);
             is_good &= change.is_some_and(|change| change <= TOLERANCE);
             let before = before.map_or("-".to_owned(), |before| format!("{before:.1}"));
-            let change = change.map_or("new".to_owned(), |change| format!("{:+.1} %", 100.0 * change));
+            let change =
+                change.map_or("new".to_owned(), |change| format!("{:+.1} %", 100.0 * change));
             println!("| {name} | {unit} | {before} | {count:.1} | {change} |");
         }
         println!("\ncounted with {}", new.made_with);

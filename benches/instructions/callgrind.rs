@@ -18,8 +18,9 @@ pub(crate) fn count(kernel: &Kernel) -> f64 {
 fn total(kernel: &str, times: u64) -> u64 {
     let program = std::env::current_exe().expect("this program has a file");
     let mut command = Command::new("valgrind");
-    // Threads take turns instead of being lucky.
+    // Threads take turns, and malloc is the same for all of them.
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=try"]);
+    command.env("MALLOC_ARENA_MAX", "1");
     command.arg(program).args([CHILD, kernel, &times.to_string()]);
     let output = command.output().expect("valgrind is there");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -24,10 +24,10 @@ pub(crate) const ALL: [Kernel; 14] = [
     Kernel { name: "parcels", unit: "an item", times: 1_000_000, run: parcels },
     Kernel { name: "parcels in order", unit: "an item", times: 1_000_000, run: parcels_in_order },
     Kernel { name: "parcels to a stream", unit: "an item", times: 1_000_000, run: to_a_stream },
-    Kernel { name: "one at a time", unit: "an item", times: 5_000, run: one_at_a_time },
+    Kernel { name: "one at a time", unit: "an item", times: 10_000, run: one_at_a_time },
     Kernel { name: "flat_map", unit: "a child", times: 200_000, run: flat_map },
-    Kernel { name: "map_batch", unit: "an item", times: 200_000, run: map_batch },
-    Kernel { name: "failures", unit: "an item", times: 20_000, run: failures },
+    Kernel { name: "map_batch", unit: "an item", times: 500_000, run: map_batch },
+    Kernel { name: "failures", unit: "an item", times: 50_000, run: failures },
     Kernel { name: "plan", unit: "a plan of 10 stages", times: 200, run: plan },
     Kernel { name: "ledger", unit: "a grant and its release", times: 100_000, run: ledger },
     Kernel { name: "frontier", unit: "a parcel of 64", times: 100_000, run: frontier },
@@ -98,7 +98,8 @@ fn failures(items: u64) {
     let fail = Stage::cpu("fail").try_map(|n: u64| black_box(Err::<u64, _>(n)).map_err(Failure));
     let pipeline = planned(Pipeline::new(fail), GIB);
     let mut told = 0;
-    let job = pipeline.job().failures(|failure| told += black_box(failure).item().source_index() & 1 | 1);
+    let job =
+        pipeline.job().failures(|failure| told += black_box(failure).item().source_index() & 1 | 1);
     let report = job.run(0..items, drop).expect("failures do not end the run");
     assert_eq!((report.failed(), told), (items, items));
 }

@@ -41,10 +41,10 @@ mod real {
     use super::counted::handed_on;
     #[cfg(test)]
     pub(crate) use super::counted::{Condvar, Mutex, MutexGuard};
-    #[cfg(not(test))]
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     #[cfg(steady)]
     pub(crate) use super::steady::Clock;
+    #[cfg(not(test))]
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     #[cfg(not(test))]
     use std::convert::identity as handed_on;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
