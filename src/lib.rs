@@ -116,7 +116,7 @@ pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
 pub use plan::{Plan, StagePlan};
 pub use report::{
-    MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
     BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Section, SectionInfo,

@@ -122,7 +122,8 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let yielded = self.step.run(items, cx.watch(first));
         let called = given - yielded.cancelled as usize;
         let took = out.lap(cx.clock.nanos());
-        cx.meter(self.place.stage).record(called, took, yielded.set_up);
+        let meter = cx.meter(self.place.stage);
+        meter.time(called, meter.record(called, took, yielded.set_up));
         yielded
     }
 

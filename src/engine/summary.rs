@@ -6,7 +6,7 @@ use super::context::Context;
 use super::run::Run;
 use super::scheduler::{Halt, Nanos};
 use crate::error::Error;
-use crate::report::{Report, StageReport, peak_resident};
+use crate::report::{Histogram, Report, StageReport, peak_resident};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The figures of a run whose threads are joined.
@@ -22,6 +22,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         cancelled: get(&fates.cancelled),
         expanded: get(&fates.expanded),
         elapsed: run.elapsed(),
+        cpu_time: run.cx.cpu_time(),
         threads,
         cores: plan.cores,
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
@@ -56,6 +57,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
                 calls: get(&meter.items),
                 busy: time(get(&meter.busy_nanos)),
                 set_up: time(get(&meter.set_up_nanos)),
+                times: meter.times.as_ref().and_then(Histogram::times),
                 fused: plan.segments[stage.segment].stages.start != index,
                 waited_input: time(waits.input),
                 waited_downstream: time(waits.downstream),
