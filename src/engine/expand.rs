@@ -10,6 +10,7 @@ use super::scheduler::{Nanos, Settlement};
 use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
+use crate::report::Where;
 use crate::stage::{Children, Expand, Opening, Watch, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
@@ -88,7 +89,8 @@ where
         let mut children = Vec::new();
         let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
         let meter = cx.meter(stage);
-        opened.took += meter.record(0, out.lap(cx.clock.nanos()), Duration::ZERO);
+        let took = out.lap(Where::stage(stage), 0, cx.clock.nanos());
+        opened.took += meter.record(0, took, Duration::ZERO);
         if !matches!(ended, Ok(false)) {
             meter.time(1, opened.took);
         }
@@ -157,7 +159,8 @@ where
         let stage = self.place.stage;
         let mut set_up = Duration::ZERO;
         let opened = self.expand.open(item, &mut set_up);
-        let took = cx.meter(stage).record(1, out.lap(cx.clock.nanos()), set_up);
+        let took = out.lap(Where::stage(stage), 1, cx.clock.nanos());
+        let took = cx.meter(stage).record(1, took, set_up);
         match opened {
             Ok(children) => Some(Opened { id, children, next_child: 0, held, chain, took }),
             Err(Opening::Failed(cause)) => {

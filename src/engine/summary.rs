@@ -1,5 +1,6 @@
 //! From a finished run to what the caller is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
@@ -35,7 +36,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
     };
     let names = plan.segments.iter().map(|segment| run.cx.segment_name(segment));
     let names: Vec<_> = names.chain(["(source)".to_owned()]).collect();
-    let board = run.board.lock();
+    let mut board = run.board.lock();
+    report.recording = board.end_recording(plan, run.now()).map(Arc::new);
     let scheduler = &board.scheduler;
     {
         let ledger = scheduler.ledger();

@@ -3,13 +3,16 @@
 mod advice;
 mod display;
 mod memory;
+mod recording;
 mod snapshot;
 mod stage;
 mod times;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use memory::MemoryReport;
+pub(crate) use recording::{Recording, Sample, Samples, Track, Where, spans_for_each};
 pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, WaitsFor};
 pub use stage::StageReport;
 pub(crate) use times::Histogram;
@@ -45,6 +48,7 @@ pub struct Report {
     pub(crate) memory: MemoryReport,
     pub(crate) stalls: Vec<Stall>,
     pub(crate) stages: Vec<StageReport>,
+    pub(crate) recording: Option<Arc<Recording>>,
 }
 
 impl Report {
