@@ -2,11 +2,13 @@
 
 mod advice;
 mod display;
+mod escape;
 mod memory;
 mod recording;
 mod snapshot;
 mod stage;
 mod times;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
