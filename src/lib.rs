@@ -120,7 +120,7 @@ pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
 pub use plan::{Plan, StagePlan, TablePlan};
 pub use report::{
-    MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
     Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,

@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     drift: u64,
     /// It stood in the way of the oldest.
     is_overfull: bool,
+    /// What the process held at the last look.
+    real: u64,
     peak_real: u64,
     peak_drift: u64,
     tight: Nanos,
@@ -99,6 +101,7 @@ impl Memory {
             looked_at: 0,
             drift: 0,
             is_overfull: false,
+            real: *real.as_ref().unwrap_or(&0),
             peak_real: *real.as_ref().unwrap_or(&0),
             blind: real.err(),
             peak_drift: 0,
@@ -159,6 +162,7 @@ impl Memory {
         self.drift = look.drift();
         self.is_overfull =
             self.drift > self.tightening.tolerance() && look.is_overfull(self.budget);
+        self.real = real;
         self.peak_real = self.peak_real.max(real);
         self.peak_drift = self.peak_drift.max(look.drift());
         let withheld = self.tightening.take(&look);
@@ -229,6 +233,11 @@ impl Memory {
         }
         self.heaviest[place].add(bytes, declared);
         if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
+    }
+
+    /// What the process held at the last look, bytes; none if there was none.
+    pub(crate) fn real(&self) -> u64 {
+        self.real
     }
 
     /// What the watch asks for its snapshot.
