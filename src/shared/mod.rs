@@ -67,8 +67,8 @@ pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
-pub use prefault::Prefault;
 pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
+pub use prefault::Prefault;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 
