@@ -22,6 +22,8 @@ pub(super) struct Array {
     hasher: Hasher,
     /// What is not written yet.
     buffer: Vec<u8>,
+    /// The most bytes of it.
+    limit: usize,
     out: Out,
 }
 
@@ -49,8 +51,8 @@ impl Array {
             checksum: 0,
         };
         let hasher = Hasher::new();
-        let (core, buffer) = (core.clone(), Vec::new());
-        Self { core, entry, bytes: 0, hasher, buffer, out: Out::Nowhere }
+        let (core, limit) = (core.clone(), core.buffer_bytes());
+        Self { core, entry, bytes: 0, hasher, buffer: Vec::new(), limit, out: Out::Nowhere }
     }
 
     /// Elements that were appended.
@@ -72,12 +74,22 @@ impl Array {
     }
 
     /// Appends the bytes of whole elements.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.core.still_sound()?;
         self.bytes += bytes.len() as u64;
-        let limit = self.core.buffer_bytes();
-        while self.buffer.len() + bytes.len() > limit {
-            let (fits, rest) = bytes.split_at(limit - self.buffer.len());
+        if self.buffer.len() + bytes.len() > self.limit {
+            return self.append_beyond(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends what is more than the buffer has room for.
+    #[cold]
+    fn append_beyond(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while self.buffer.len() + bytes.len() > self.limit {
+            let (fits, rest) = bytes.split_at(self.limit - self.buffer.len());
             self.buffer.extend_from_slice(fits);
             self.empty_buffer()?;
             bytes = rest;
