@@ -90,9 +90,7 @@ mod tests {
             });
         });
         assert_eq!(refused, ["give advice on", "start a thread to read", "pin"]);
-        // Where little may be locked, this much may be.
-        last.unwrap();
-        assert!(file.is_pinned());
+        assert_eq!(file.is_pinned(), last.is_ok(), "the system may refuse it, too: {last:?}");
         assert_eq!(*file.get::<Shared<[u32]>>("data").unwrap(), [1, 2, 3]);
     }
 }
