@@ -40,6 +40,7 @@
 //! | read what happened | [`Report`] |
 //! | fill large buffers again instead of making new ones | [`Buffers`] |
 //! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
+//! | keep them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -54,7 +55,8 @@
 //! Every step is admitted by a ledger before it starts. Bytes wait in one of four
 //! ways: a worker's ([`Footprint::per_worker`]), a stage's
 //! ([`Footprint::shared`]), a call's ([`Footprint::per_item`]) and a waiting item's
-//! ([`Stage::weigh`]). A part of the line is reserved for the oldest item, which
+//! ([`Stage::weigh`]). What must stay in memory of shared data ([`Footprint::table`]) is taken
+//! off the budget beside them. A part of the line is reserved for the oldest item, which
 //! can therefore always go on.
 
 //! # Real memory

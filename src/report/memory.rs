@@ -118,9 +118,10 @@ impl MemoryReport {
         heavy.map(|(name, touched, declared)| (&**name, *touched, *declared))
     }
 
-    /// Bytes by which real memory was seen beyond the budget at its peak: for a budget of
+    /// Bytes by which real memory was seen beyond the budget at its peak, less what of it is
+    /// kept for mapped tables ([`Plan::tables`](crate::Plan::tables)): for a budget of
     /// [`Budget::new`](crate::Budget::new), beyond what the process held when the run
-    /// began and the budget.
+    /// began and that.
     #[must_use]
     pub fn beyond_budget(&self) -> u64 {
         self.beyond

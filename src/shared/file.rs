@@ -83,6 +83,13 @@ use crate::error::{Error, FormatProblem};
 ///   superuser, makes the file writable again, or opens it past its
 ///   permissions, and changes it in place. Open files from those you would run
 ///   a program or load a library from: the system maps these on the same trust.
+///
+/// # What of it is in memory
+///
+/// Of a mapped file, the pages that were touched, until the system has a better use for the
+/// memory. [`Table`](crate::Table) tells how a budget keeps room for them,
+/// [`advise`](Self::advise), [`prefault`](Self::prefault) and [`pin`](Self::pin) what can
+/// be asked of the system, and [`Advice`](crate::Advice) when that pays.
 #[derive(Clone)]
 pub struct SharedFile {
     pub(super) inner: Arc<Inner>,

@@ -60,3 +60,37 @@ fn may_lock() -> Option<u64> {
 fn may_lock() -> Option<u64> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{PLANNED, each_site};
+    use crate::shared::{Advice, Shared};
+
+    #[test]
+    fn what_the_system_refuses_is_told_and_leaves_the_file_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.plim");
+        Shared::<[u32]>::write(&path, &[1, 2, 3]).unwrap();
+        let file = SharedFile::open(&path).unwrap();
+        let mut refused = Vec::new();
+        let operations = || {
+            file.advise("data", Advice::Random)?;
+            file.prefault(["data"])?.wait()?;
+            file.pin()
+        };
+        let (_, last) = each_site(operations, |_, outcome| {
+            assert!(!file.is_pinned());
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains(PLANNED), "{error}");
+            refused.push(match error {
+                Error::SharedIo { action, .. } => action,
+                Error::SharedPin { bytes, .. } if bytes == file.size_bytes() => "pin",
+                other => panic!("{other}"),
+            });
+        });
+        assert_eq!(refused, ["give advice on", "start a thread to read", "pin"]);
+        assert_eq!(file.is_pinned(), last.is_ok(), "the system may refuse it, too: {last:?}");
+        assert_eq!(*file.get::<Shared<[u32]>>("data").unwrap(), [1, 2, 3]);
+    }
+}
