@@ -82,6 +82,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `serde` | `Serialize` for [`Plan`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.

@@ -116,6 +116,16 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
+    /// How the pipeline would use `budget`, which this machine need not have. Nothing is
+    /// built, so that many budgets can be compared: see [`Plan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
+        plan(budget, &self.specs, &self.settings)
+    }
+
     /// Plans the pipeline on `budget`. No thread is started.
     ///
     /// # Errors
@@ -125,7 +135,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
     /// cannot be worked with.
     pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
-        let plan = plan(budget, &self.specs, &self.settings)?;
+        let plan = self.plan(budget)?;
         Ok(Pipeline { link: self.link, plan, source_weigher: self.source_weigher })
     }
 }

@@ -14,7 +14,7 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
     let plan = plan(&Budget::new(8_000, 1), &[spec], &settings).expect("it fits");
     let failures = Arc::clone(failures);
     let cx = Context::new(plan, Some(Box::new(move |error| failures.lock().push(error))));
-    assert_eq!((cx.plan.reserve, cx.parcel_bytes()), (4_000, 1_000));
+    assert_eq!((cx.plan.reserve, cx.plan.parcel_bytes()), (4_000, 1_000));
     cx
 }
 
