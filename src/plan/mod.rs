@@ -150,6 +150,8 @@ pub struct StagePlan {
     weighs_outputs: bool,
     /// Shallow sizes of an input and an output.
     sizes: (u64, u64),
+    /// A `flat_map`: one item may be made into many.
+    pub(crate) expands: bool,
     pub(crate) segment: usize,
     reason: String,
 }

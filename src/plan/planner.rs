@@ -326,6 +326,7 @@ fn stage_plans(budget: &Budget, specs: &[StageSpec], drafts: &[Draft]) -> Vec<St
                 counts_calls: spec.counts_items,
                 weighs_outputs: spec.weighs_outputs,
                 sizes: spec.sizes,
+                expands: spec.expands,
                 segment,
                 reason,
             });
