@@ -18,10 +18,11 @@ use crate::sync::Mutex;
 /// Shows a run from outside while it is under way. Clones show the same run.
 ///
 /// While somebody monitors it, the thread that watches a run looks at it every 50 ms, under
-/// the run's lock: some 25 ns for each parcel aboard, so a microsecond where items are coarse
-/// and half a millisecond at the very most, with a full default window of items that move
-/// one by one. [`snapshot`](Self::snapshot) copies what was seen last and never takes that
-/// lock, so any number of threads may ask as often as they like.
+/// the run's lock. Measured on one machine, that takes 2 us where few parcels of items are
+/// aboard, and 50 ns for each more: 0.8 ms where 16,384 that move one by one wait for their
+/// turn, which is the most that the default [window](crate::PipelineBuilder::window) lets be.
+/// [`snapshot`](Self::snapshot) copies what was seen last and never takes that lock, so any
+/// number of threads may ask as often as they like.
 ///
 /// ```
 /// use plimsoll::{Budget, MIB, Monitor, Pipeline, Stage};
@@ -67,6 +68,12 @@ impl Monitor {
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.shared.shown.lock().latest.clone()
+    }
+
+    /// Rung at each new snapshot.
+    #[cfg(feature = "progress")]
+    pub(crate) fn news(&self) -> &Bell {
+        &self.shared.news
     }
 
     /// Shows `snapshot`, its rates worked out, from now on.
