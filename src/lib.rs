@@ -85,6 +85,8 @@
 //! | feature | adds |
 //! |---|---|
 //! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
+//! | `serde` | `Serialize` for [`Plan`] and [`Snapshot`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.
@@ -102,6 +104,8 @@ mod ledger;
 mod outcome;
 mod pipeline;
 mod plan;
+#[cfg(feature = "progress")]
+mod progress;
 mod queue;
 mod report;
 mod resident;
@@ -121,6 +125,8 @@ pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
 pub use plan::{Plan, StagePlan, TablePlan};
+#[cfg(feature = "progress")]
+pub use progress::Progress;
 pub use report::{
     ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };

@@ -16,7 +16,7 @@ use crate::outcome::{RunError, SinkResult};
 use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
 use crate::report::Monitor;
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, weigher};
+use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, guard, weigher};
 use crate::stream::Stream;
 use crate::sync::{Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
@@ -127,6 +127,16 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
+    /// How the pipeline would use `budget`, which this machine need not have. Nothing is
+    /// built, so that many budgets can be compared: see [`Plan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
+        plan(budget, &self.specs, &self.settings)
+    }
+
     /// Plans the pipeline on `budget`. No thread is started.
     ///
     /// # Errors
@@ -136,7 +146,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
     /// cannot be worked with.
     pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
-        let plan = plan(budget, &self.specs, &self.settings)?;
+        let plan = self.plan(budget)?;
         let Self { link, source_weigher, pools, .. } = self;
         Ok(Pipeline { link, plan, source_weigher, pools })
     }
@@ -319,7 +329,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         });
         let run = self.prepare(source.into_iter(), end, false);
         drive(&run, threads);
-        run.publish();
+        run.publish(true);
         let report = report_of(&run, threads);
         let error = error_of(&run, time_limit);
         // The source and the sink are user code when they are dropped, too.
@@ -343,6 +353,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         It: Iterator<Item = I> + Send + 'r,
     {
         let Self { pipeline, cancel, time_limit, failures, stall_after, monitor, record } = self;
+        let expected = monitor.as_ref().and_then(|_| exact_length(&source));
         let source = Source {
             items: Mutex::new(Quietly::new(source)),
             weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
@@ -354,7 +365,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         if let Some(token) = cancel {
             token.attach(&cx.signals);
         }
-        let orders = Orders { stall_after, monitor, record };
+        let orders = Orders { stall_after, monitor, record, expected };
         Run::new(cx, Box::new(source), outside_sink, time_limit, orders)
     }
 }
@@ -377,6 +388,12 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
         let run = self.prepare(source.into_iter(), Arc::clone(&outlet) as _, true);
         Stream::start(Arc::new(run), outlet, time_limit)
     }
+}
+
+/// How many items `source` has, if it knows. A panic of its `size_hint` is told when it is read.
+fn exact_length<I>(source: &impl Iterator<Item = I>) -> Option<u64> {
+    let (least, most) = guard(|| source.size_hint()).ok()?;
+    (Some(least) == most).then_some(least as u64)
 }
 
 /// Works on `run` with `threads` threads, this one included, and one that watches.

@@ -245,16 +245,9 @@ impl<'r> Context<'r> {
         self.parcel_items.store(items, Ordering::Relaxed);
     }
 
-    /// Bytes a parcel of several items may need: a fraction of either account,
-    /// so that batching never decides what fits.
-    pub(crate) fn parcel_bytes(&self) -> u64 {
-        let Plan { line, reserve, .. } = self.plan;
-        reserve.min(line - reserve) / 4
-    }
-
     /// How many items of `weight` bytes each make a parcel.
     pub(crate) fn items_within(&self, most: u64, weight: u64) -> u64 {
-        most.min(self.parcel_bytes() / weight.max(1)).max(1)
+        most.min(self.plan.parcel_bytes() / weight.max(1)).max(1)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `run` | the threads that drive it, and who wakes whom |
 //! | `memory`, `looks` | what real memory makes of the line, and who looks at it |
 //! | `watch` | the thread that notices what rings no bell: memory, pressure, stalls |
+//! | `snapshot` | the run at one moment, for a look from outside |
 //! | `events` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
 //! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
@@ -27,6 +28,7 @@ mod parcel;
 mod recorder;
 mod run;
 mod scheduler;
+mod snapshot;
 mod summary;
 mod watch;
 

@@ -74,7 +74,9 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     let keep =
         (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
     purse.left -= tables::grant(&mut tables, purse.left.saturating_sub(keep));
+    let short = missing_for_all(&drafts, purse.left, settings);
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
+    drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
@@ -83,8 +85,10 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     Ok(Plan {
         memory: budget.memory(),
         memory_origin: budget.memory_origin().to_owned(),
+        limit: budget.limit_found(),
         cores: budget.cores(),
         cores_origin: budget.cores_origin().to_owned(),
+        kept_for_items: keep,
         line: purse.left,
         reserve,
         reserve_reason,
@@ -92,9 +96,9 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         ordered: settings.ordered,
         threads: threads(budget, &drafts),
         measure: budget.measure(),
-        stages: stage_plans(&specs, &drafts),
         copies: copies_of(&specs),
         tables,
+        stages: stage_plans(budget, &specs, &drafts),
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left, settings),
     })
@@ -279,27 +283,39 @@ fn add_workers(
         draft.workers += 1;
         purse.left -= draft.per_worker;
     }
-    for draft in drafts {
-        let missing = draft.asked.saturating_sub(draft.workers) as u64;
-        if missing == 0 {
-            continue;
-        }
+    for draft in drafts.iter().filter(|draft| draft.workers < draft.asked) {
+        let missing = (draft.asked - draft.workers) as u64;
         let bytes = missing.saturating_mul(draft.per_worker);
         if let Some(origin) = &draft.demanded_by {
             let what = format!("{missing} more workers ({origin})");
             let room = Purse { budget: purse.budget, left: purse.left.saturating_sub(keep) };
             room.expect(&specs[draft.stages.start].name, &what, bytes)?;
         }
-        let short = bytes - purse.left.saturating_sub(keep);
-        draft.reason = format!(
-            "limited by memory: {} of {} fit, {} more would carry all ({})",
-            draft.workers,
-            draft.asked,
-            Bytes(short),
-            draft.reason
-        );
     }
     Ok(())
+}
+
+/// Bytes beyond `left` that would carry all workers that all stages ask for: three quarters
+/// of what is left are for further workers, or all but two of the largest items.
+fn missing_for_all(drafts: &[Draft], left: u64, settings: &Settings) -> u64 {
+    let further = |draft: &Draft| draft.per_worker.saturating_mul(draft.asked as u64 - 1);
+    let further = drafts.iter().map(further).fold(0, u64::saturating_add);
+    let items = settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2));
+    let enough = further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items));
+    enough.saturating_sub(left)
+}
+
+impl Draft {
+    fn tell_what_is_missing(&mut self, short: u64) {
+        let Self { workers, asked, reason, .. } = self;
+        if workers < asked {
+            *reason = format!(
+                "limited by memory: {workers} of {asked} fit, {} more would carry all workers of \
+                 all stages ({reason})",
+                Bytes(short)
+            );
+        }
+    }
 }
 
 /// One thread for each core, one that may be blocked in the source, and one for
@@ -309,7 +325,7 @@ fn threads(budget: &Budget, drafts: &[Draft]) -> usize {
     budget.cores() + 1 + waiting.map(|draft| draft.workers).sum::<usize>()
 }
 
-fn stage_plans(specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
+fn stage_plans(budget: &Budget, specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
     let mut stages = Vec::with_capacity(specs.len());
     for (segment, draft) in drafts.iter().enumerate() {
         for (place, spec) in specs[draft.stages.clone()].iter().enumerate() {
@@ -321,25 +337,20 @@ fn stage_plans(specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
                 name: spec.name.clone(),
                 kind: spec.kind,
                 workers: draft.workers,
+                asked: draft.asked,
                 per_worker: spec.per_worker,
+                per_worker_origin: budget.footprint_for(&spec.name).map(|it| it.origin.clone()),
                 shared: spec.shared,
-                counted: counted(spec),
+                counts_calls: spec.counts_items,
+                weighs_outputs: spec.weighs_outputs,
+                sizes: spec.sizes,
+                expands: spec.expands,
                 segment,
                 reason,
             });
         }
     }
     stages
-}
-
-/// What the ledger is asked for each item of a stage.
-fn counted(spec: &StageSpec) -> &'static str {
-    match (spec.counts_items, spec.weighs_outputs) {
-        (true, true) => "call+output",
-        (true, false) => "call",
-        (false, true) => "output",
-        (false, false) => "-",
-    }
 }
 
 /// The segments with their queues, and the sink's, which is the reorder window

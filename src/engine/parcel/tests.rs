@@ -19,7 +19,7 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
         Some(Box::new(move |error| failures.lock().push(error))),
         Pools::default(),
     );
-    assert_eq!((cx.plan.reserve, cx.parcel_bytes()), (4_000, 1_000));
+    assert_eq!((cx.plan.reserve, cx.plan.parcel_bytes()), (4_000, 1_000));
     cx
 }
 

@@ -33,7 +33,7 @@ use pull::Source;
 use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
-use crate::plan::Plan;
+use crate::plan::{PARCEL_ITEMS, PARCEL_NANOS, Plan};
 use crate::queue::{AgeQueue, Entry};
 use crate::report::{Track, Where};
 
@@ -214,11 +214,6 @@ pub(crate) struct Scheduler<T> {
     largest_step: u64,
 }
 
-/// Time a parcel of small items should take in its slowest segment: long enough
-/// to hide the cost of a step, short enough to keep latency and the tail low.
-const PARCEL_NANOS: f64 = 100_000.0;
-/// Items in a parcel at the most.
-const PARCEL_ITEMS: u64 = 8_192;
 /// Weight of the latest measurement in the running cost an item.
 const COST_GAIN: f64 = 0.25;
 
@@ -415,7 +410,7 @@ impl<T> Scheduler<T> {
     pub(crate) fn parcel_items(&self) -> u64 {
         let slowest =
             self.segments.iter().map(|segment| segment.nanos_per_item).fold(0.0, f64::max);
-        let by_cost = if slowest > 0.0 { (PARCEL_NANOS / slowest) as u64 } else { 1 };
+        let by_cost = if slowest > 0.0 { (PARCEL_NANOS as f64 / slowest) as u64 } else { 1 };
         by_cost.clamp(1, PARCEL_ITEMS)
     }
 
