@@ -113,11 +113,12 @@ fn screen(
 ) -> Result<Report, Box<dyn Error>> {
     let take_apart = Stage::cpu("take apart")
         .try_map(|read: io::Result<Record>| read.map(|read| (read.name, minimisers(&read.bases))));
-    let look_up =
-        Stage::memory("look up", Footprint::none()).map(|(name, words): (String, Vec<u64>)| {
+    let look_up = Stage::memory("look up", Footprint::table(counts)).map(
+        |(name, words): (String, Vec<u64>)| {
             let found = words.iter().filter(|word| !counts.get(word).is_empty()).count();
             Screened { name, words: words.len(), found }
-        });
+        },
+    );
     let pipeline = Pipeline::new(take_apart).then(look_up).ordered().build(budget)?;
     println!("{}", pipeline.plan());
     Ok(pipeline.run(reads, |screened| tell(&screened))?)
