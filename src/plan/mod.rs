@@ -250,6 +250,9 @@ impl fmt::Display for Plan {
             Measure::Nothing => "not looked at (unmeasured): what is declared counts alone",
         };
         writeln!(f, "real     {:>10}   {real}", "")?;
+        if self.files() > 0 && self.measure != Measure::Nothing {
+            writeln!(f, "{:22}the {} for mapped tables are none of its", "", Bytes(self.files()))?;
+        }
         writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
         writeln!(
             f,

@@ -243,8 +243,8 @@ pub(super) fn note(tables: &[TablePlan], enough: Option<u64>) -> Option<String> 
         false => format!("give {bytes} bytes (PLIMSOLL_MEMORY), "),
     });
     Some(format!(
-        "look-ups in {} may wait for the disk, a thousand times as long as for memory: {} of it are \
-         not kept in memory; {}declare how much of it is in use (Table::floor), or split it",
+        "look-ups in {} may wait for the disk, hundreds of times as long as they take in memory: {} of \
+         it are not kept there; {}declare how much of it is in use (Table::floor), or split it",
         names.join(", "),
         Bytes(missing),
         enough.unwrap_or_default()
