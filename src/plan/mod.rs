@@ -231,7 +231,7 @@ impl fmt::Display for Plan {
         let stages = self.memory - self.line - tables;
         writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
         if tables > 0 {
-            writeln!(f, "tables   {:>10}   what of them stays in memory", Bytes(tables))?;
+            writeln!(f, "tables   {:>10}   what of them is to stay in memory", Bytes(tables))?;
         }
         writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
         writeln!(
