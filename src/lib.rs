@@ -38,7 +38,8 @@
 //! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
-//! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
+//! | fill large buffers again instead of making new ones | [`Buffers`] |
+//! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
 //! | keep them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
@@ -89,6 +90,7 @@
 //! No feature is on by default.
 
 mod budget;
+mod buffers;
 mod cancel;
 mod drift;
 mod engine;
@@ -112,6 +114,7 @@ mod table;
 mod units;
 
 pub use budget::Budget;
+pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
 pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
 pub use item::ItemId;
@@ -119,7 +122,7 @@ pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
 pub use plan::{Plan, StagePlan, TablePlan};
 pub use report::{
-    MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
     Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,
@@ -132,6 +135,12 @@ pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+
+/// From a task to a program, step by step. There is nothing but text in it.
+pub mod guide {
+    #[doc = include_str!("guide/shared_tables.md")]
+    pub mod shared_tables {}
+}
 
 /// The door of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]

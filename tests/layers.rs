@@ -16,8 +16,8 @@ use text::{functions, imports, longest_climb, modules, places, without_tests};
 const LAYERS: [&[&str]; 6] = [
     &["error", "fault", "item", "units", "signal", "sync", "table"],
     &[
-        "stage", "budget", "ledger", "queue", "frontier", "cancel", "report", "shared", "drift",
-        "resident",
+        "stage", "budget", "buffers", "ledger", "queue", "frontier", "cancel", "report", "shared",
+        "drift", "resident",
     ],
     &["plan"],
     &["engine"],

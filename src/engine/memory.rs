@@ -32,6 +32,8 @@ pub(crate) struct Memory {
     drift: u64,
     /// It stood in the way of the oldest.
     is_overfull: bool,
+    /// What the process held at the last look.
+    real: u64,
     peak_real: u64,
     peak_drift: u64,
     tight: Nanos,
@@ -102,6 +104,7 @@ impl Memory {
             looked_at: 0,
             drift: 0,
             is_overfull: false,
+            real: *real.as_ref().unwrap_or(&0),
             peak_real: *real.as_ref().unwrap_or(&0),
             blind: real.err(),
             peak_drift: 0,
@@ -138,10 +141,17 @@ impl Memory {
         scheduler.observe(0, u64::MAX, now);
     }
 
-    /// Takes a look at a process that holds `real` bytes; whether that makes room.
-    pub(crate) fn look<T>(&mut self, scheduler: &mut Scheduler<T>, real: u64, now: Nanos) -> bool {
+    /// Takes a look at a process that holds `real` bytes, of which `idle` lie in buffers
+    /// that are given up when others need the room; whether that makes room.
+    pub(crate) fn look<T>(
+        &mut self,
+        scheduler: &mut Scheduler<T>,
+        (real, idle): (u64, u64),
+        now: Nanos,
+    ) -> bool {
         let accounted = scheduler.accounted();
-        let elsewhere = self.accounted.publish(accounted).saturating_add(self.before);
+        let others = self.accounted.publish(accounted.saturating_add(idle));
+        let elsewhere = others.saturating_add(self.before).saturating_add(idle);
         let ledger = scheduler.ledger();
         let (line, held) = (ledger.line(), ledger.held());
         let passed = now.saturating_sub(self.looked_at);
@@ -155,6 +165,7 @@ impl Memory {
         self.drift = look.drift();
         self.is_overfull =
             self.drift > self.tightening.tolerance() && look.is_overfull(self.budget);
+        self.real = real;
         self.peak_real = self.peak_real.max(real);
         self.peak_drift = self.peak_drift.max(look.drift());
         let withheld = self.tightening.take(&look);
@@ -225,6 +236,11 @@ impl Memory {
         }
         self.heaviest[place].add(bytes, declared);
         if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
+    }
+
+    /// What the process held at the last look, bytes; none if there was none.
+    pub(crate) fn real(&self) -> u64 {
+        self.real
     }
 
     /// What the watch asks for its snapshot.

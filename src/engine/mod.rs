@@ -11,6 +11,7 @@
 //! | `assembly` | from stages to nodes |
 //! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
 //! | `parcel` | what moves between them |
+//! | `recorder` | what a run writes down about itself, if it is asked to |
 //! | `context` | what all of them can reach |
 //! | `summary` | from a finished run to its report |
 
@@ -23,6 +24,7 @@ mod looks;
 mod memory;
 mod node;
 mod parcel;
+mod recorder;
 mod run;
 mod scheduler;
 mod summary;

@@ -18,6 +18,8 @@ pub(crate) struct Orders {
     /// A call that has lasted so long is a stall.
     pub(crate) stall_after: Duration,
     pub(crate) monitor: Option<Monitor>,
+    /// Whether the run is recorded.
+    pub(crate) record: bool,
 }
 
 /// Between two looks at real memory, of which a core touches some 10 to 50 MiB meanwhile,
@@ -84,6 +86,7 @@ impl Run<'_> {
     fn look_at_pull(&self) {
         let mut board = self.board.lock();
         let now = self.now();
+        board.record(now);
         if board.scheduler.look_at_pull(now) {
             self.wake_for_more(&board, now);
         }

@@ -21,7 +21,8 @@ use crate::error::{Error, FormatProblem};
 /// To open one takes the same whatever its size: its header and its section table are
 /// read and verified, and it is mapped. [`get`](Self::get) then takes
 /// sections from it by name: cheap handles, which any thread may use and which keep
-/// the file mapped. [`create`](Self::create) begins a new file.
+/// the file mapped. [`create`](Self::create) begins a new file. All of it is told step by step
+/// in the [guide](crate::guide::shared_tables).
 ///
 /// ```
 /// # fn main() -> Result<(), plimsoll::Error> {

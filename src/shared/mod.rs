@@ -67,7 +67,7 @@ pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
-pub(crate) use pages::{pages_touched, trim_allocator};
+pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
 pub use prefault::Prefault;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
@@ -84,7 +84,9 @@ const ONLY: &str = "data";
 /// [`SharedFile`], or the whole of a file with one array ([`open`](Self::open)): the
 /// pages are read when they are touched, held once for all processes of the machine, and
 /// given up under memory pressure. Or it comes from the heap (`Shared::from(vec)`), for
-/// tests and small data. Cloning counts; it can be sent to, and used by, any thread.
+/// tests and small data. A clone is one more handle on the same data, which any thread may
+/// use. The [guide](crate::guide::shared_tables) tells step by step how a table comes to be,
+/// and when it is better not mapped.
 ///
 /// ```
 /// # fn main() -> Result<(), plimsoll::Error> {

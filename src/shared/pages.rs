@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -452,19 +453,40 @@ pub fn release_large_blocks(bytes: u64) -> bool {
     }
 }
 
+/// What the system has counted of the process or of the calling thread.
+#[cfg(target_os = "linux")]
+fn usage(whose: libc::c_int) -> Option<libc::rusage> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: The system writes one `rusage` to the address, which is ours and
+    // large enough; all zeros is a valid one, should it write nothing.
+    unsafe {
+        let told = libc::getrusage(whose, usage.as_mut_ptr());
+        (told == 0).then(|| usage.assume_init())
+    }
+}
+
 /// Pages that the calling thread was the first to touch since it began, file pages
 /// included; `None` where the system does not tell. A fifth of a microsecond.
 pub(crate) fn pages_touched() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
-        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: The system writes one `rusage` to the address, which is ours and
-        // large enough; all zeros is a valid one, should it write nothing.
-        let usage = unsafe {
-            let told = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
-            (told == 0).then(|| usage.assume_init())
+        usage(libc::RUSAGE_THREAD).and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Processor time of the process since it began, the system's part included; `None`
+/// where the system does not tell.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let time = |time: libc::timeval| {
+            let seconds = u64::try_from(time.tv_sec).ok()?;
+            Some(Duration::new(seconds, 1_000 * u32::try_from(time.tv_usec).ok()?))
         };
-        usage.and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+        let usage = usage(libc::RUSAGE_SELF)?;
+        Some(time(usage.ru_utime)? + time(usage.ru_stime)?)
     }
     #[cfg(not(target_os = "linux"))]
     None

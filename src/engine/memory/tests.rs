@@ -21,6 +21,8 @@ struct Rig {
     memory: Memory,
     scheduler: Scheduler<()>,
     running: Vec<ItemId>,
+    /// MiB of buffers that lie idle.
+    idle: u64,
     /// What other runs account for must not change meanwhile.
     _alone: MutexGuard<'static, ()>,
 }
@@ -37,7 +39,7 @@ impl Rig {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let scheduler = Scheduler::new(plan, false, None);
         let memory = Memory::new(plan, real.map(|mib| mib * MIB));
-        Self { memory, scheduler, running: Vec::new(), _alone: alone }
+        Self { memory, scheduler, running: Vec::new(), idle: 0, _alone: alone }
     }
 
     /// Of a process that held 100 MiB before, and what is shared.
@@ -49,7 +51,7 @@ impl Rig {
 
     /// A look at a process that holds `real` MiB; whether that made room.
     fn look(&mut self, real: u64, now: Nanos) -> bool {
-        self.memory.look(&mut self.scheduler, real * MIB, now)
+        self.memory.look(&mut self.scheduler, (real * MIB, self.idle * MIB), now)
     }
 
     /// MiB of the line that are withheld.
@@ -144,6 +146,19 @@ fn items_aboard_and_what_other_runs_account_for_are_no_drift() {
     drop(rig);
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(Accounted::default().publish(0), 0);
+}
+
+#[test]
+fn idle_buffers_are_no_drift_and_no_other_runs_either() {
+    let mut rig = Rig::grown();
+    rig.idle = 80;
+    rig.read(30);
+    rig.look(124 + 80 + 30, 0);
+    assert_eq!((rig.memory.drift, rig.withheld()), (0, 0));
+    assert_eq!(Accounted::default().publish(0), (24 + 30 + 80) * MIB);
+    rig.idle = 0;
+    rig.look(124 + 80 + 30, 0);
+    assert_eq!(rig.memory.drift, 80 * MIB, "given up, and with the allocator now");
 }
 
 #[test]

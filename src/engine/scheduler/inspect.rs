@@ -71,6 +71,11 @@ impl<T> Scheduler<T> {
         running.filter_map(call).collect()
     }
 
+    /// Items in each segment's queue, the sink's last.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = u64> {
+        self.segments.iter().map(|segment| segment.queue.items())
+    }
+
     /// Items aboard.
     pub(crate) fn aboard(&self) -> u64 {
         self.aboard

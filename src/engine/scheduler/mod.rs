@@ -35,6 +35,7 @@ use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
 use crate::plan::Plan;
 use crate::queue::{AgeQueue, Entry};
+use crate::report::{Track, Where};
 
 /// Nanoseconds since the run began.
 pub(crate) type Nanos = u64;
@@ -87,12 +88,19 @@ pub(crate) struct Settlement<T> {
     pub(crate) items: u64,
     /// Up to when its time is accounted for.
     pub(crate) at: Nanos,
+    /// Where that is written down, if it is.
+    pub(crate) track: Option<Track>,
 }
 
 impl<T> Settlement<T> {
-    /// The time since what was accounted for last, now accounted for, too.
-    pub(crate) fn lap(&mut self, now: Nanos) -> Nanos {
-        now.saturating_sub(std::mem::replace(&mut self.at, now))
+    /// The time since what was accounted for last, now accounted for, too: it went into
+    /// so many items at `place`.
+    pub(crate) fn lap(&mut self, place: Where, items: usize, now: Nanos) -> Nanos {
+        let begun = std::mem::replace(&mut self.at, now);
+        if let Some(track) = &mut self.track {
+            track.add(place, items as u64, begun, now);
+        }
+        now.saturating_sub(begun)
     }
 
     /// Bytes that what was made is said to hold.
@@ -103,7 +111,8 @@ impl<T> Settlement<T> {
 
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
-        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0, at: 0 }
+        let (consumed, produced) = Default::default();
+        Self { consumed, produced, failed: None, items: 0, at: 0, track: None }
     }
 }
 
