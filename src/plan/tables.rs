@@ -78,7 +78,7 @@ impl TablePlan {
         match self.claim {
             Claim::Copy => "in memory and nowhere else",
             Claim::Pinned => "pinned",
-            _ if self.wanted == 0 => "counted with what it is a part of",
+            _ if self.wanted == 0 => "nothing that is not counted elsewhere",
             Claim::Declared => "the floor that is declared",
             Claim::Assumed { in_order: true } => "read in order: what is read ahead",
             Claim::Assumed { in_order: false } if self.missing() > 0 => {
