@@ -17,13 +17,14 @@ use std::ops::Range;
 /// | a copy in memory ([`load`](crate::SharedFile::load), [`seal`](crate::SharedFile::seal), a file on a `tmpfs`, made of a `Vec`) | the whole copy | the plan is refused |
 ///
 /// Pages of a mapped file are the system's, to give up and read again, so any part of a
-/// table may be missing and all still works: but a page that has to be read takes some
-/// 100 us from an SSD, where a look-up in memory takes 0.1 us. If a hundredth of all look-ups
-/// has to wait, they are ten times slower on the average; so no share of a table that is
-/// looked up at random everywhere is nearly as good as the whole, and that is the default. Data
-/// that is read in order arrives before it is needed, at the speed of the disk, however little
-/// of it is kept. Whoever knows better, because most look-ups go to a part of the table,
-/// or because all of it is read in order again and again, declares a floor.
+/// table may be missing and all still works. But a look-up that waits for an SSD takes
+/// hundreds to thousands of times as long as one in memory: if only a hundredth of them has
+/// to wait, that takes several times as long as all the others together. So no share of a
+/// table that is looked up everywhere is nearly as good as the whole, and the whole is the
+/// default. Data that is read in order arrives before it is needed, at the speed of the disk,
+/// however little of it is kept. Whoever knows better, because most look-ups go to a
+/// part of the table, or because all of it is read in order again and again, declares a
+/// floor.
 ///
 /// What counts is how the data is at this moment: pin and [advise](crate::SharedFile::advise)
 /// before.

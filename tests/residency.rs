@@ -242,16 +242,21 @@ fn a_refused_pin_tells_the_limit() {
         return println!("refused as it should be");
     }
     let (directory, path) = file_in(tempfile::tempdir().unwrap(), 1);
-    let everybody = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), everybody).unwrap();
-    // A copy of the program where everybody may run it.
-    let program = directory.path().join("test");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let is_privileged = directory.path().metadata().unwrap().uid() == 0;
+    let mut program = std::env::current_exe().unwrap();
+    if is_privileged {
+        // A copy of the program where everybody may run it.
+        let everybody = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), everybody).unwrap();
+        let copy = directory.path().join("test");
+        std::fs::copy(&program, &copy).unwrap();
+        program = copy;
+    }
     let mut child = std::process::Command::new("sh");
     child.args(["-c", "ulimit -l 64 && exec \"$0\" \"$@\""]).arg(&program);
     child.args(["--exact", "a_refused_pin_tells_the_limit", "--nocapture"]);
     child.env(GIVEN, &path).current_dir("/");
-    if directory.path().metadata().unwrap().uid() == 0 {
+    if is_privileged {
         child.uid(65_534).gid(65_534);
     }
     let ended = child.output().unwrap();

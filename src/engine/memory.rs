@@ -12,6 +12,8 @@ use crate::resident::Accounted;
 pub(crate) struct Memory {
     /// For real memory: less what mapped files are to keep.
     budget: u64,
+    /// Bytes that these are to keep.
+    files: u64,
     /// Bytes of mapped files that the system could take back, and is not to.
     kept_files: u64,
     /// Why real memory is not looked at, if it is not.
@@ -90,6 +92,7 @@ impl Memory {
         };
         Self {
             budget: plan.memory - plan.files(),
+            files: plan.files(),
             kept_files: plan.reclaimable(),
             before,
             accounted,
@@ -270,6 +273,7 @@ impl Memory {
             heavy_worker: heavy(&self.workers),
             withheld: self.most_withheld,
             beyond: self.peak_real.saturating_sub(self.before).saturating_sub(self.budget),
+            files: self.files,
             light: light.map(|(touched, name)| (name.clone(), touched.most, touched.most_declared)),
             unused: told(kept_and_held.saturating_sub(self.peak_real)).unwrap_or(0),
             ..MemoryReport::default()

@@ -68,7 +68,7 @@ impl Plan {
         let stages = self.memory - self.line - tables;
         writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
         if tables > 0 {
-            writeln!(f, "tables   {:>10}   what of them stays in memory", Bytes(tables))?;
+            writeln!(f, "tables   {:>10}   what of them is to stay in memory", Bytes(tables))?;
         }
         writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
         writeln!(
@@ -78,6 +78,9 @@ impl Plan {
         )?;
         writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
         writeln!(f, "real     {:>10}   {}", "", held_to(self.measure))?;
+        if self.files() > 0 && self.measure != Measure::Nothing {
+            writeln!(f, "{:22}the {} for mapped tables are none of its", "", Bytes(self.files()))?;
+        }
         writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
         writeln!(
             f,
@@ -111,7 +114,7 @@ impl Plan {
         row(f, "- shared", shared, &self.parts(|stage| stage.shared))?;
         row(f, "- first", first, &self.parts(|stage| stage.per_worker))?;
         if tables > 0 {
-            row(f, "- tables", tables, "what of shared tables stays in memory")?;
+            row(f, "- tables", tables, "what of shared tables is to stay in memory")?;
         }
         row(f, "= left", left, "beside one worker of every stage")?;
         let aside = "of that is set aside for items, so no further worker takes it";

@@ -78,7 +78,7 @@ impl TablePlan {
         match self.claim {
             Claim::Copy => "in memory and nowhere else",
             Claim::Pinned => "pinned",
-            _ if self.wanted == 0 => "counted with what it is a part of",
+            _ if self.wanted == 0 => "nothing that is not counted elsewhere",
             Claim::Declared => "the floor that is declared",
             Claim::Assumed { in_order: true } => "read in order: what is read ahead",
             Claim::Assumed { in_order: false } if self.missing() > 0 => {
@@ -243,8 +243,8 @@ pub(super) fn note(tables: &[TablePlan], enough: Option<u64>) -> Option<String> 
         false => format!("give {bytes} bytes (PLIMSOLL_MEMORY), "),
     });
     Some(format!(
-        "look-ups in {} may wait for the disk, a thousand times as long as for memory: {} of it are \
-         not kept in memory; {}declare how much of it is in use (Table::floor), or split it",
+        "look-ups in {} may wait for the disk, hundreds of times as long as they take in memory: {} of \
+         it are not kept there; {}declare how much of it is in use (Table::floor), or split it",
         names.join(", "),
         Bytes(missing),
         enough.unwrap_or_default()

@@ -12,14 +12,16 @@ use crate::fault::fallible;
 ///
 /// | advice | what the system does | pays |
 /// |---|---|---|
-/// | [`Normal`](Self::Normal) | a page that is missing is read with its neighbours | where look-ups are near each other, and where in the end most of the section is used: after some look-ups much of it is there |
-/// | [`Random`](Self::Random) | it is read alone | for look-ups here and there in data larger than the memory that is left for it: what is not asked for is neither read nor pushes out what is. For data that fits it delays the first look-ups |
+/// | [`Normal`](Self::Normal) | a page that is missing is read with its neighbours | where the section fits in memory: after some look-ups much of it is there |
+/// | [`Random`](Self::Random) | it is read alone | where the section does not fit, and look-ups go here and there: what is not asked for is neither read, nor does it push out what is. Where it fits it costs, as every single page is waited for |
 /// | [`Sequential`](Self::Sequential) | more is read ahead, and pages that were read are the first to be given up | where a section is read once, from the beginning to the end |
-/// | [`WillNeed`](Self::WillNeed) | it begins to read all of it, and nobody waits | where a section will be used soon, and there is something else to do until then |
-/// | [`HugePages`](Self::HugePages) | pages of 2 MiB are used where it can, some time later | for look-ups at random in copies (`load`) of many times 10 MiB; of files only where the kernel was built for it, of sealed copies where it is set so |
+/// | [`WillNeed`](Self::WillNeed) | it begins to read all of it, and nobody waits | where a section that fits will be used soon, and there is something else to do until then |
+/// | [`HugePages`](Self::HugePages) | pages of 2 MiB are used where it can, some time later | for look-ups at random in large copies, which then miss the processor's cache of page addresses (TLB) less often; for files only where the kernel was built for it, for sealed copies where it is set so |
 ///
-/// For data that is in memory already, all but `HugePages` change nothing. `cargo bench
-/// --bench advice` measures what each brings on a machine.
+/// Of data that is in memory already, all but `HugePages` change nothing. Next to these stand
+/// [`prefault`](SharedFile::prefault), which waits until a section is there and in the page
+/// tables, and [`pin`](SharedFile::pin), which keeps it there. `cargo bench --bench advice`
+/// measures what each brings on a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Advice {

@@ -129,6 +129,7 @@ impl Memory {
     }
 
     /// For what is asked of the system about it.
+    #[cfg(unix)]
     pub(super) fn map(&self) -> &Mmap {
         &self.map
     }

@@ -122,10 +122,6 @@ impl Prefault {
     /// end the process (SIGBUS). Linux from 5.14 on tells; elsewhere the reading
     /// itself ends it.
     pub fn wait(mut self) -> Result<(), Error> {
-        self.join()
-    }
-
-    fn join(&mut self) -> Result<(), Error> {
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(outcome)) => outcome,
@@ -138,7 +134,7 @@ impl Drop for Prefault {
     fn drop(&mut self) {
         self.work.ended.store(true, Ordering::Relaxed);
         // Whoever wants to know whether it failed waits.
-        let _ = self.join();
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
