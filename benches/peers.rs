@@ -22,7 +22,7 @@
 //! | `tables` | which competitors and bounds make up a table |
 //! | `process` | one run in a process of its own, and what it took |
 //! | `runner` | rounds, and the search for the best setting |
-//! | `print` | the tables as markdown |
+//! | `print`, `machine` | the tables as markdown, and what machine they are of |
 //!
 //! W5, the `cross_reference` kernel, is not here: that example measures itself.
 
@@ -34,6 +34,8 @@ mod blocks;
 mod job;
 #[path = "peers/loads.rs"]
 mod loads;
+#[path = "peers/machine.rs"]
+mod machine;
 #[path = "peers/ours.rs"]
 mod ours;
 #[path = "peers/print.rs"]
@@ -68,7 +70,7 @@ fn main() {
         eprintln!("no table of that name; there are {}", names.join(", "));
         std::process::exit(2);
     }
-    print::machine(quick);
+    machine::print(quick);
     for (index, table) in tables.iter().enumerate() {
         if chosen(table.name) {
             let rounds = if quick { 1 } else { rounds.unwrap_or(table.rounds) };

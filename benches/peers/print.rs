@@ -1,30 +1,9 @@
 //! The tables as markdown.
 
-use std::fs;
-
-use crate::job::{Setting, cores};
+use crate::job::Setting;
 use crate::process::Sample;
 use crate::runner::Row;
 use crate::tables::Table;
-
-/// Says what machine this is, and how busy.
-pub(crate) fn machine(quick: bool) {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let cpus = read("/proc/cpuinfo");
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let (_, model) = model.unwrap_or(("", "cpu unknown"));
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').next().unwrap_or_default();
-    println!(
-        "{} cores, {model}, Linux {}, load before the first run {load}.",
-        cores(),
-        kernel.trim()
-    );
-    if quick {
-        println!("\nA quick look: these figures say nothing.");
-    }
-}
 
 /// Prints one table. Medians, the least and the most; ratios of medians: to the fastest
 /// that is neither Plimsoll nor the sequential loop, and to the bound.
