@@ -42,7 +42,7 @@ mod real {
     #[cfg(test)]
     pub(crate) use super::counted::{Condvar, Mutex, MutexGuard};
     #[cfg(steady)]
-    pub(crate) use super::steady::Clock;
+    pub(crate) use crate::sync::steady::Clock;
     #[cfg(not(test))]
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     #[cfg(not(test))]
