@@ -11,8 +11,8 @@
 //! It needs valgrind, and says so and passes where there is none. Each kernel runs under
 //! callgrind in a process of its own, once so many times and once twice as many: the
 //! difference is what they take, without the start of a process. The wrapper builds the
-//! crate with `--cfg steady`, which takes the time out of a run (see src/sync/mod.rs); what
-//! is left of chance is which thread does the work, and that is less than one in a hundred.
+//! crate with `--cfg steady`, which takes the time out of a run (see src/sync/mod.rs). What
+//! is left of chance is which thread does the work: mostly less than one in a hundred.
 //!
 //! The baseline, `instructions.txt`, names the toolchain it was counted with. With the same,
 //! more than 3 % above it makes the exit status 1; with another the change is told and not

@@ -19,18 +19,20 @@
 //! | `rivals` | a job done by each peer, as its users would write it |
 //! | `ours` | a job done by Plimsoll |
 //! | `blocks`, `block_rivals` | W4 and W4b: items that grow to many MiB |
+//! | `timely` | a job done by a dataflow, which wants another shape |
+//! | `cross_reference` | W5, by the code of the example of that name |
 //! | `tables` | which competitors and bounds make up a table |
 //! | `process` | one run in a process of its own, and what it took |
 //! | `runner` | rounds, and the search for the best setting |
 //! | `print` | the tables as markdown |
-//!
-//! W5, the `cross_reference` kernel, is not here: that example measures itself.
 
 #[path = "peers/block_rivals.rs"]
 mod block_rivals;
 #[path = "peers/blocks.rs"]
 mod blocks;
 mod common;
+#[path = "peers/cross_reference.rs"]
+mod cross_reference;
 #[path = "peers/job.rs"]
 mod job;
 #[path = "peers/loads.rs"]
@@ -47,6 +49,23 @@ mod rivals;
 mod runner;
 #[path = "peers/tables.rs"]
 mod tables;
+#[path = "peers/timely.rs"]
+mod timely;
+
+/// Those rooms of the example that W5 is made of.
+#[allow(dead_code, unused_imports)]
+#[path = "../examples/cross_reference"]
+mod example {
+    pub(crate) mod answer;
+    pub(crate) mod args;
+    pub(crate) mod chemistry;
+    pub(crate) mod index;
+    pub(crate) mod split;
+    pub(crate) mod store;
+    pub(crate) mod unsplit;
+}
+// Where they look for each other.
+use example::{answer, args, chemistry, index, split, store, unsplit};
 
 use common::{take_flag, take_value};
 use job::Scale;

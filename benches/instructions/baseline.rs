@@ -73,13 +73,16 @@ impl Baseline {
         is_good
     }
 
-    /// The new rows, and those of this that were not counted anew.
+    /// The new rows in the place of the old; the others stay if their toolchain is the same.
     pub(crate) fn replaced_by(self, new: Self) -> Self {
         let is_same = self.made_with == new.made_with;
-        let mut rows = new.rows;
-        let kept = self.rows.into_iter().filter(|_| is_same);
-        let kept: Vec<_> = kept.filter(|old| rows.iter().all(|row| row.name != old.name)).collect();
-        rows.extend(kept);
+        let mut rows = if is_same { self.rows } else { Vec::new() };
+        for row in new.rows {
+            match rows.iter_mut().find(|old| old.name == row.name) {
+                Some(old) => *old = row,
+                None => rows.push(row),
+            }
+        }
         Self { made_with: new.made_with, rows }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
 
 /// Items that go through stages.
 pub(crate) trait Job: Sync {
-    type Item: Send + 'static;
+    type Item: Clone + Send + 'static;
     const STAGES: usize;
     /// Whether an item is worth no thought: many are under way at once.
     const SMALL: bool;

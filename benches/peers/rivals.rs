@@ -71,6 +71,7 @@ macro_rules! staged {
 
 staged!(crossbeam_channels, crossbeam::channel::bounded);
 staged!(kanal_channels, kanal::bounded);
+staged!(flume_channels, flume::bounded);
 
 /// All items and all results in memory.
 pub(crate) fn rayon_vec<J: Job>(job: &'static J, ordered: bool) -> Outcome {

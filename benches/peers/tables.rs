@@ -3,9 +3,10 @@
 use crate::block_rivals;
 use crate::blocks::{Blocks, MIB, Second};
 use crate::common::cores;
+use crate::cross_reference::{self, Products};
 use crate::job::{Chunked, Job, Outcome, Scale, Setting};
 use crate::loads::{self, Coarse, Trivial};
-use crate::{ours, rivals};
+use crate::{ours, rivals, timely};
 
 pub(crate) struct Table {
     pub(crate) name: &'static str,
@@ -56,6 +57,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Table> {
         tables.push(blocks(scale, name, Second::Compute, mib * MIB));
     }
     tables.push(blocks(scale, "W4b", Second::Wait, 448 * MIB));
+    tables.push(chemistry(scale));
     let thirds = |progress: f64| (3.0 * progress) as usize;
     tables.push(coarse("W6 first", "heavy first", loads::uneven(scale, |_| 0), false));
     tables.push(coarse("W6 last", "heavy last", loads::uneven(scale, |_| 2), false));
@@ -79,6 +81,8 @@ fn trivial(scale: Scale, name: &'static str, ordered: bool) -> Table {
         .by_hand(&CHUNKS, &THREADS),
         Rival::new("kanal, chunks", move |by| rivals::kanal_channels(chunked(by), ordered, by))
             .by_hand(&CHUNKS, &THREADS),
+        Rival::new("flume, chunks", move |by| rivals::flume_channels(chunked(by), ordered, by))
+            .by_hand(&CHUNKS, &THREADS),
         match ordered {
             true => Rival::new("pariter, chunks", move |by| rivals::pariter_map(chunked(by))),
             false => {
@@ -87,6 +91,10 @@ fn trivial(scale: Scale, name: &'static str, ordered: bool) -> Table {
         }
         .by_hand(&CHUNKS, &[0]),
     ]);
+    if !ordered {
+        let run = move |by| timely::dataflow(chunked(by));
+        rivals.push(Rival::new("timely, chunks", run).by_hand(&CHUNKS, &[0]));
+    }
     Table {
         name,
         title: "3 trivial stages",
@@ -116,7 +124,7 @@ fn coarse<const STAGES: usize>(
 
 /// The competitors that move items one at a time.
 fn each<J: Job>(job: &'static J, ordered: bool, threads: &[u64]) -> Vec<Rival> {
-    vec![
+    let mut rivals = vec![
         Rival::new("sequential", move |_| rivals::sequential(job, ordered)),
         Rival::new("**Plimsoll**", move |_| ours::plimsoll(job, ordered)),
         Rival::new("fused", move |_| rivals::fused(job, ordered)),
@@ -124,12 +132,32 @@ fn each<J: Job>(job: &'static J, ordered: bool, threads: &[u64]) -> Vec<Rival> {
             .by_hand(&[0], threads),
         Rival::new("kanal", move |by| rivals::kanal_channels(job, ordered, by))
             .by_hand(&[0], threads),
+        Rival::new("flume", move |by| rivals::flume_channels(job, ordered, by))
+            .by_hand(&[0], threads),
         Rival::new("rayon Vec", move |_| rivals::rayon_vec(job, ordered)),
         match ordered {
             true => Rival::new("pariter", move |_| rivals::pariter_map(job)),
             false => Rival::new("rayon par_bridge", move |_| rivals::rayon_bridge(job)),
         },
-    ]
+    ];
+    if !ordered {
+        rivals.push(Rival::new("timely", move |_| timely::dataflow(job)));
+    }
+    rivals
+}
+
+/// Each with 10,000 templates.
+fn chemistry(scale: Scale) -> Table {
+    let products = Products::new(scale);
+    let rivals = vec![
+        Rival::new("sequential", move |_| cross_reference::sequential(products)),
+        Rival::new("**Plimsoll**, split", move |_| cross_reference::plimsoll_split(products)),
+        Rival::new("**Plimsoll**, unsplit", move |_| cross_reference::plimsoll_unsplit(products)),
+        Rival::new("rayon, `Arc` of the table", move |_| cross_reference::rayon(products)),
+    ];
+    let (items, share) = (products.0, 1.0 / cores() as f64);
+    let title = "10,000 templates and 100,000 rows for each product";
+    Table { name: "W5", title, items, rounds: 5, rivals, share, budget: None }
 }
 
 fn blocks(scale: Scale, name: &'static str, second: Second, budget: u64) -> Table {

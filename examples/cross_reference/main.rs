@@ -17,6 +17,7 @@ mod chemistry;
 mod expect;
 mod index;
 mod print;
+mod split;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -25,19 +26,15 @@ mod unsplit;
 use std::error::Error;
 use std::process::ExitCode;
 
-use plimsoll::{Budget, Footprint, Pipeline, PipelineBuilder, SharedFile, Stage};
+use plimsoll::{Budget, SharedFile};
 
-use answer::{Answer, NEAREST};
 use args::Args;
-use chemistry::{Candidates, Outcomes, Templates, perceive};
+use chemistry::Templates;
 use expect::Expected;
-use index::{IndexView, Scratch};
 use print::Results;
+use split::split;
 use store::Index;
 use unsplit::unsplit;
-
-/// A reaction line and its place.
-type Line<'a> = (u32, &'a str);
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
@@ -95,32 +92,4 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     results.print(&smarts);
     println!("\n{report}");
     Ok(results.as_expected())
-}
-
-/// The stages: what works with the templates, and what works with the index.
-fn split<'a>(
-    templates: &'a Templates,
-    index: &Index,
-    view: IndexView<'a>,
-) -> PipelineBuilder<'a, Line<'a>, Answer> {
-    let perceive = Stage::cpu("perceive").try_map(|(number, line)| perceive(number, line));
-
-    let screen =
-        Stage::cpu("screen").map(|query| templates.screen(query)).weigh(Candidates::weight);
-
-    // The templates are held once, for all workers and for the stage before, too.
-    let held = Footprint::shared(templates.bytes());
-    let apply = Stage::cpu("apply")
-        .footprint(held.and(Footprint::per_item(Candidates::apply_bytes)))
-        .try_map(|candidates| templates.apply(&candidates))
-        .weigh(Outcomes::weight);
-
-    // The index is held once, for all workers; a scratch is the worker's own.
-    let scratch = Footprint::per_worker(Scratch::bytes(NEAREST));
-    let cross_reference = Stage::memory("cross-reference", index.footprint().and(scratch))
-        .with_state(|| Scratch::new(NEAREST))
-        .map(move |scratch, outcomes| Answer::find(&view, &outcomes, scratch))
-        .weigh(Answer::weight);
-
-    Pipeline::new(perceive).then(screen).then(apply).then(cross_reference)
 }

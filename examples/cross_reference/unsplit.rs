@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use plimsoll::{BoxError, Footprint, Pipeline, PipelineBuilder, SharedFile, Stage};
 
-use crate::Line;
 use crate::answer::{Answer, NEAREST};
 use crate::chemistry::{Templates, apply_bytes, perceive};
 use crate::index::Scratch;
+use crate::split::Line;
 use crate::store::Index;
 
 /// All that one worker needs.

@@ -3,10 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a look takes. For a model checker, the longest of what a run measures by it, so
-/// that whatever may come due does; where instructions are counted, so little that small
-/// items make full parcels.
+/// What a look takes. For a model checker as long as anything that a run waits for, so that
+/// whatever may come due does; where instructions are counted, so little that small items
+/// make full parcels.
 const TICK: u64 = if cfg!(steady) { 1_000 } else { 100_000 };
+
+/// How much longer a sleep is than this clock says: where instructions are counted, so long
+/// that others do what there is to do and no sleeper wakes by chance. A model checker's
+/// sleepers do not go by it.
+const SLEEP: u64 = 1_000;
 
 /// A clock that each look moves on: the same schedule sees the same times.
 #[derive(Debug)]
@@ -25,6 +30,6 @@ impl Clock {
     }
 
     pub(crate) fn at(&self, nanos: u64) -> Instant {
-        self.begun + Duration::from_nanos(nanos)
+        self.begun + Duration::from_nanos(nanos.saturating_mul(SLEEP))
     }
 }

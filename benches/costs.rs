@@ -1,0 +1,102 @@
+//! What the machinery costs where it does nothing else: a permit, a run, a step.
+//!
+//! ```sh
+//! cargo bench --bench costs             # medians of many rounds
+//! cargo bench --bench costs -- --quick  # a few, to see that it runs
+//! ```
+//!
+//! Times, so only a quiet machine tells anything; benches/instructions.rs counts what a busy
+//! one can, too.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use plimsoll::{Budget, Footprint, GIB, KIB, MIB, Pipeline, Stage};
+
+mod common;
+
+/// A private room of the crate, built into this program, so that nothing of it need be public.
+#[allow(dead_code, unused_imports, unreachable_pub)]
+#[path = "../src"]
+mod rooms {
+    pub(crate) mod ledger;
+}
+use rooms::ledger::{Account, Ledger};
+
+fn main() {
+    let is = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let quick = is("--quick") || !is("--bench");
+    let rounds = if quick { 3 } else { 101 };
+    common::machine(quick);
+    println!("\n| | median | least..most |\n|---|--:|--:|");
+    row("permit, acquired and released, each under an uncontended lock", rounds, permit);
+    row("run of no items by 8 workers, from start to stop", rounds, run);
+    row("run of 8,000 items by 8 workers, none of which does anything", rounds, full_run);
+    row("one step of six of an item on its own: pulled, 4 calls, delivered", rounds, step);
+}
+
+/// Prints the median of what `round` says: nanoseconds.
+fn row(what: &str, rounds: usize, round: fn() -> f64) {
+    round();
+    let mut nanos: Vec<f64> = (0..rounds).map(|_| round()).collect();
+    nanos.sort_by(f64::total_cmp);
+    let (least, most) = (nanos[0], nanos[rounds - 1]);
+    println!("| {what} | {:.0} ns | {least:.0}..{most:.0} |", nanos[rounds / 2]);
+}
+
+/// Nanoseconds for one of `times` of what `work` does.
+fn each(times: u64, work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_nanos() as f64 / times as f64
+}
+
+fn permit() -> f64 {
+    const PERMITS: u64 = 100_000;
+    let ledger = Mutex::new(Ledger::new(GIB, MIB));
+    let acquire = |bytes| {
+        let mut ledger = ledger.lock();
+        let mut permit = ledger.charge(0, Account::Common);
+        assert!(ledger.admit(&mut permit, bytes).is_ok());
+        permit
+    };
+    each(PERMITS, || {
+        for _ in 0..PERMITS {
+            let permit = black_box(acquire(black_box(KIB)));
+            ledger.lock().release(permit);
+        }
+    })
+}
+
+/// Of a pipeline that is there already: what is measured starts and joins its threads.
+fn run_of(items: u64) -> f64 {
+    let stage = Stage::cpu("stage").map(|n: u64| n + 1);
+    let pipeline = Pipeline::new(stage).build(&Budget::new(GIB, 8)).expect("it fits");
+    each(1, || {
+        let report = pipeline.run(0..items, drop).expect("nothing fails");
+        assert_eq!(report.delivered(), items);
+    })
+}
+
+fn run() -> f64 {
+    run_of(0)
+}
+
+fn full_run() -> f64 {
+    run_of(8_000)
+}
+
+/// One core, and a source that does not know whether it has more: no parcels.
+fn step() -> f64 {
+    const ITEMS: u64 = 5_000;
+    const STEPS: u64 = 6;
+    let call = |name| Stage::memory(name, Footprint::per_item(|_| MIB)).map(|n: u64| n + 1);
+    let calls = Pipeline::new(call("first")).then(call("second")).then(call("third"));
+    let pipeline = calls.then(call("fourth")).build(&Budget::new(GIB, 1)).expect("it fits");
+    each(ITEMS * STEPS, || {
+        let source = (0..u64::MAX).take_while(|n| *n < ITEMS);
+        let report = pipeline.run(source, drop).expect("nothing fails");
+        assert_eq!(report.delivered(), ITEMS);
+    })
+}
