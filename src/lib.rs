@@ -81,7 +81,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `tracing` | spans of the target `plimsoll`: `run` (info; entered by each of its threads), within it `stage` (debug; one for each, entered for each call), within that `parcel` (trace; the items that are handed over together); events: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
 //! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
 //! | `serde` | `Serialize` for [`Plan`] and [`Snapshot`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 
+use super::events::Spans;
 use super::scheduler::Nanos;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
@@ -34,6 +35,7 @@ pub(crate) struct Context<'r> {
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
     pub(crate) clock: Clock,
+    pub(crate) spans: Spans,
     parcel_items: AtomicU64,
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 
 impl<'r> Context<'r> {
     pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
+        let spans = Spans::new(&plan);
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
@@ -104,6 +107,7 @@ impl<'r> Context<'r> {
             broken: Mutex::new(None),
             signals: Arc::default(),
             clock: Clock::start(),
+            spans,
             parcel_items: AtomicU64::new(1),
         }
     }

@@ -100,6 +100,7 @@ impl<'r> Run<'r> {
     pub(crate) fn work(&self) {
         // Declared before the guard, so dropped after it.
         let _halt_on_unwind = HaltOnUnwind(self);
+        let _run = self.cx.spans.enter_run();
         let mut settlement = Settlement::default();
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
@@ -161,7 +162,9 @@ impl<'r> Run<'r> {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
+                    let parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
                     task.run(id, rest, &self.cx, settlement);
+                    drop(parcel);
                     probe.and_then(|probe| self.end_probe(&probe))
                 });
                 let now = self.now();
