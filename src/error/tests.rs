@@ -129,7 +129,7 @@ fn of_files(folder: &Path) -> Vec<Error> {
     let writer = SharedFile::create(&path).expect("it can be begun");
     let busy = SharedFile::create(&path).expect_err("there is one");
     writer.slice("lengths").and_then(|slice| slice.fill([4_u64, 5])).expect("it can be written");
-    let taken = writer.slice::<u64>("lengths").err().expect("the name is taken");
+    let Err(taken) = writer.slice::<u64>("lengths") else { panic!("the name is taken") };
     writer.finish().expect("it can be finished");
     let file = SharedFile::open(&path).expect("it is there");
     let other = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
