@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 use super::events::Spans;
+use super::metrics::Metrics;
 use super::scheduler::Nanos;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
@@ -36,6 +37,7 @@ pub(crate) struct Context<'r> {
     pub(crate) signals: Arc<Signals>,
     pub(crate) clock: Clock,
     pub(crate) spans: Spans,
+    pub(crate) metrics: Metrics,
     parcel_items: AtomicU64,
 }
 
@@ -92,7 +94,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 
 impl<'r> Context<'r> {
     pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
-        let spans = Spans::new(&plan);
+        let (spans, metrics) = (Spans::new(&plan), Metrics::new(&plan));
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
@@ -108,6 +110,7 @@ impl<'r> Context<'r> {
             signals: Arc::default(),
             clock: Clock::start(),
             spans,
+            metrics,
             parcel_items: AtomicU64::new(1),
         }
     }

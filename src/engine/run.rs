@@ -162,9 +162,10 @@ impl<'r> Run<'r> {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
-                    let parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
-                    task.run(id, rest, &self.cx, settlement);
-                    drop(parcel);
+                    {
+                        let _parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
+                        task.run(id, rest, &self.cx, settlement);
+                    }
                     probe.and_then(|probe| self.end_probe(&probe))
                 });
                 let now = self.now();
@@ -173,6 +174,7 @@ impl<'r> Run<'r> {
                     self.weigh(board, Some(segment), touched, (declared, kept));
                 }
                 let took = settlement.at.saturating_sub(begun);
+                self.cx.metrics.called(segment, took);
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }
