@@ -150,11 +150,13 @@ pub enum Error {
     },
 
     /// The run's cancel token was pulled.
-    #[error("the run was cancelled")]
+    #[error("the run was cancelled by its token; the report tells how far it came")]
     Cancelled,
 
     /// The run's time was up.
-    #[error("the run did not end within its time limit of {limit:?}")]
+    #[error(
+        "the run did not end within its time limit of {limit:?}; the report tells how far it came"
+    )]
     TimeLimit {
         /// The time the run was given.
         limit: Duration,
@@ -275,10 +277,15 @@ pub enum FormatProblem {
         header: u64,
     },
     /// The file does not start with the magic bytes.
-    #[error("it does not start with the magic bytes of a plimsoll file")]
+    #[error(
+        "it does not start with the magic bytes of a plimsoll file; it is another kind of file"
+    )]
     Magic,
     /// The header's own checksum is wrong.
-    #[error("its header is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    #[error(
+        "its header is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
+         copy or write it again"
+    )]
     HeaderChecksum {
         /// Checksum of the header as found.
         found: u64,
@@ -320,7 +327,10 @@ pub enum FormatProblem {
         recorded: u64,
     },
     /// The section table's checksum is wrong.
-    #[error("its section table is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    #[error(
+        "its section table is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
+         copy or write it again"
+    )]
     TableChecksum {
         /// Checksum of the table as found.
         found: u64,
@@ -383,7 +393,7 @@ pub enum FormatProblem {
         expected: u64,
     },
     /// The path leads to something that cannot be mapped.
-    #[error("it is a {found}, not a regular file")]
+    #[error("it is a {found}, not a regular file; name the file itself")]
     NotAFile {
         /// `"directory"` or `"special file"`.
         found: &'static str,
@@ -403,7 +413,10 @@ pub enum FormatProblem {
     #[error("a process has it open for writing; open it again when that process has closed it")]
     OpenForWriting,
     /// A section's checksum is wrong.
-    #[error("its data is damaged: checksum {found:#018x}, recorded {recorded:#018x}")]
+    #[error(
+        "its data is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
+         copy or write it again"
+    )]
     PayloadChecksum {
         /// Checksum of the data as found.
         found: u64,
@@ -495,3 +508,6 @@ impl Cause {
         Self::Panic { message: text.unwrap_or_else(|| "(no message)".to_owned()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

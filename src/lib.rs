@@ -84,12 +84,29 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `tracing` | spans of the target `plimsoll`: `run` (info; entered by each of its threads), within it `stage` (debug; one for each, entered for each call), within that `parcel` (trace; the items that are handed over together); events: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `metrics` | what runs do, for the recorder that the thread which starts them has: see below |
 //! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
 //! | `serde` | `Serialize` for [`Plan`] and [`Snapshot`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics` these are told every 50 ms and at the end of a run. Runs at the
+//! same time add up. The label `stage` is as in a [`Snapshot`].
+//!
+//! | name | kind | tells |
+//! |---|---|---|
+//! | `plimsoll_items_read_total`, `_delivered_total`, `_filtered_total`, `_failed_total` | counter | items that were read, or met that fate |
+//! | `plimsoll_items_aboard` | gauge | items without a fate yet |
+//! | `plimsoll_held_bytes`, `plimsoll_withheld_bytes` | gauge | what items hold; what is withheld of the line |
+//! | `plimsoll_real_memory_bytes` | gauge | what the process has resident, mapped files aside |
+//! | `plimsoll_stage_items_total{stage}` | counter | items that the stage was called with |
+//! | `plimsoll_stage_running{stage}`, `plimsoll_stage_queued_items{stage}`, `plimsoll_stage_holds_bytes{stage}` | gauge | calls under way, items that wait, what both hold |
+//! | `plimsoll_stage_call_seconds{stage}` | histogram | time of each call, of one item or of light ones together |
+//! | `plimsoll_run_seconds` | histogram | time of each run |
 
 mod budget;
 mod buffers;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 
+use super::events::Spans;
+use super::metrics::Metrics;
 use super::scheduler::Nanos;
 use crate::buffers::Pools;
 use crate::error::{Cause, Error, ItemError};
@@ -41,6 +43,8 @@ pub(crate) struct Context<'r> {
     pub(crate) pools: Pools<'r>,
     /// What the process had computed when the run began.
     cpu_before: Option<Duration>,
+    pub(crate) spans: Spans,
+    pub(crate) metrics: Metrics,
     parcel_items: AtomicU64,
 }
 
@@ -113,6 +117,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 
 impl<'r> Context<'r> {
     pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>, pools: Pools<'r>) -> Self {
+        let (spans, metrics) = (Spans::new(&plan), Metrics::new(&plan));
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
@@ -129,6 +134,8 @@ impl<'r> Context<'r> {
             cpu_before: cpu_time(),
             clock: Clock::start(),
             pools,
+            spans,
+            metrics,
             parcel_items: AtomicU64::new(1),
         }
     }

@@ -1,12 +1,54 @@
 //! What a run tells while it is under way, to whoever listens: the feature `tracing`.
 //! Without it every function here is empty.
 
+use crate::item::ItemId;
+use crate::plan::Plan;
 use crate::report::Stall;
 
 #[cfg(feature = "tracing")]
 mod told {
-    use super::Stall;
+    use tracing::span::{Entered, EnteredSpan};
+    use tracing::{Span, debug_span, info_span, trace_span};
+
+    use super::{ItemId, Plan, Stall};
     use crate::units::Bytes;
+
+    /// The spans of a run: its own, and one for each segment of the plan. Where nobody
+    /// listens they are empty, and to enter them is to see that.
+    pub(crate) struct Spans {
+        run: Span,
+        stages: Vec<Span>,
+    }
+
+    impl Spans {
+        pub(crate) fn new(plan: &Plan) -> Self {
+            let Plan { memory, cores, line, threads, .. } = plan;
+            let run = info_span!(target: "plimsoll", "run", memory, cores, line, threads);
+            let stage = |segment| {
+                let (name, workers) = (plan.segment_name(segment), segment.workers);
+                debug_span!(target: "plimsoll", parent: &run, "stage", stage = name, workers)
+            };
+            let stages = plan.segments.iter().map(stage).collect();
+            Self { run, stages }
+        }
+
+        /// For as long as a thread takes part in the run.
+        pub(crate) fn enter_run(&self) -> Entered<'_> {
+            self.run.enter()
+        }
+
+        /// For as long as a thread works on the parcel `item`, and `more` behind it. Left in
+        /// the order of the pair, the inner one first.
+        pub(crate) fn enter_parcel(
+            &self,
+            segment: usize,
+            item: &ItemId,
+            more: usize,
+        ) -> (EnteredSpan, Entered<'_>) {
+            let stage = self.stages[segment].enter();
+            (trace_span!(target: "plimsoll", "parcel", %item, more).entered(), stage)
+        }
+    }
 
     pub(crate) fn stall(stall: &Stall) {
         let seconds = stall.lasted.as_secs_f64();
@@ -36,7 +78,31 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::Stall;
+    use super::{ItemId, Plan, Stall};
+
+    pub(crate) struct Spans;
+
+    /// Stands for a span that was entered.
+    pub(crate) struct Nowhere;
+
+    impl Spans {
+        pub(crate) fn new(_plan: &Plan) -> Self {
+            Self
+        }
+
+        pub(crate) fn enter_run(&self) -> Nowhere {
+            Nowhere
+        }
+
+        pub(crate) fn enter_parcel(
+            &self,
+            _segment: usize,
+            _item: &ItemId,
+            _more: usize,
+        ) -> Nowhere {
+            Nowhere
+        }
+    }
 
     pub(crate) fn stall(_stall: &Stall) {}
 
@@ -47,4 +113,4 @@ mod told {
     pub(crate) fn lost_sight(_why: &str) {}
 }
 
-pub(crate) use told::{lost_sight, stall, tightened, trimmed};
+pub(crate) use told::{Spans, lost_sight, stall, tightened, trimmed};

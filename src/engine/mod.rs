@@ -8,7 +8,7 @@
 //! | `memory`, `looks` | what real memory makes of the line, and who looks at it |
 //! | `watch` | the thread that notices what rings no bell: memory, pressure, stalls |
 //! | `snapshot` | the run at one moment, for a look from outside |
-//! | `events` | what is told while a run is under way |
+//! | `events`, `metrics` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
 //! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
 //! | `parcel` | what moves between them |
@@ -23,6 +23,7 @@ mod events;
 mod expand;
 mod looks;
 mod memory;
+mod metrics;
 mod node;
 mod parcel;
 mod recorder;

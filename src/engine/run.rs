@@ -107,6 +107,7 @@ impl<'r> Run<'r> {
     pub(crate) fn work(&self) {
         // Declared before the guard, so dropped after it.
         let _halt_on_unwind = HaltOnUnwind(self);
+        let _run = self.cx.spans.enter_run();
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
         let track = board.begin_track(&self.cx.plan);
@@ -173,7 +174,10 @@ impl<'r> Run<'r> {
                     begun = settlement.at;
                     self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
-                    task.run(id, rest, &self.cx, settlement);
+                    {
+                        let _parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
+                        task.run(id, rest, &self.cx, settlement);
+                    }
                     probe.and_then(|probe| self.end_probe(&probe))
                 });
                 let now = self.now();
@@ -182,6 +186,7 @@ impl<'r> Run<'r> {
                     self.weigh(board, Some(segment), touched, (declared, kept));
                 }
                 let took = settlement.at.saturating_sub(begun);
+                self.cx.metrics.called(segment, took);
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::context::Context;
+use super::metrics::Metrics;
 use super::run::Run;
 use super::scheduler::{Call, Nanos};
 use crate::budget::Headroom;
@@ -136,13 +137,19 @@ impl Run<'_> {
 
     /// Shows the run as it is to whoever monitors it.
     pub(crate) fn publish(&self, ended: bool) {
-        let Some(monitor) = &self.orders.monitor else { return };
+        let monitor = self.orders.monitor.as_ref();
+        if monitor.is_none() && !Metrics::is_on() {
+            return;
+        }
         let now = self.now();
         let mut snapshot = Snapshot { ended, ..self.snapshot() };
         let calls = self.stalled_calls(now);
         snapshot.stalls = calls.iter().map(|call| stall(call, &snapshot, &self.cx, now)).collect();
         snapshot.stalls.sort_by_key(|stall| std::cmp::Reverse(stall.lasted));
-        monitor.publish(snapshot);
+        self.cx.metrics.tell(&snapshot);
+        if let Some(monitor) = monitor {
+            monitor.publish(snapshot);
+        }
     }
 }
 
