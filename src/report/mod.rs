@@ -3,6 +3,7 @@
 mod advice;
 mod display;
 mod escape;
+mod html;
 mod memory;
 mod recording;
 mod snapshot;
