@@ -101,7 +101,7 @@ fn queues(report: &Report, recording: &Recording, course: Course) -> Vec<Lane> {
         let name = report.name_of(stage.map_or(Where::Sink, Where::stage)).to_owned();
         let figures = course.most(samples.rows(), samples.queued(index));
         let full = highest(&figures);
-        Lane { name, figures, full, limit: None, told: format!("{full} items") }
+        Lane { name, figures, full, limit: None, told: format!("{full} at most") }
     });
     lanes.collect()
 }
@@ -129,8 +129,13 @@ impl fmt::Display for Section<'_> {
         writeln!(f, "<div class=\"lanes {how}\">")?;
         self.lanes.iter().try_for_each(|lane| write!(f, "{lane}"))?;
         f.write_str("</div>\n<div class=\"time\">")?;
-        for quarter in 0..=4 {
-            write!(f, "<span>{}</span>", Brief(self.elapsed * quarter / 4))?;
+        f.write_str("<span>0</span>")?;
+        for quarter in 1..=4 {
+            let time = self.elapsed * quarter / 4;
+            match self.elapsed < Duration::from_secs(1) {
+                true => write!(f, "<span>{}</span>", Brief(time))?,
+                false => write!(f, "<span>{:.2} s</span>", time.as_secs_f64())?,
+            }
         }
         f.write_str("</div>\n</section>\n")
     }
@@ -140,10 +145,11 @@ impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, told) = (Html(&self.name), Html(&self.told));
         let picture = Picture { parts: self.figures.len(), full: self.full };
+        let height = if self.limit.is_some() { "high" } else { "low" };
         write!(
             f,
             "<span class=\"name\" title=\"{name}\">{name}</span>\
-             <svg viewBox=\"0 0 {} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\">\
+             <svg class=\"{height}\" viewBox=\"0 0 {} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\">\
              <title>{name}: {told}</title><path d=\"{}\"/>",
             picture.parts,
             picture.area(&self.figures)

@@ -124,8 +124,8 @@ impl Report {
 
     fn fmt_recording(&self, recording: &Recording, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lanes = Lanes::of(self, recording);
-        let (line, all) = (lanes.line_told(self), "a row is as high as all of the stage's workers");
-        let waiting = "a row is as high as the most that waited";
+        let (line, all) = (lanes.line_told(self), "a row is as high as all of the stage's workers; beside it the mean of those at work");
+        let waiting = "items; a row is as high as the most that waited there";
         for (title, told, lanes) in [
             ("Workers at work", all, &lanes.work),
             ("Aboard", &line, &lanes.aboard),
