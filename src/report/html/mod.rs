@@ -81,7 +81,11 @@ impl Report {
     fn fmt_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<header>\n<h1>What the run did</h1>\n")?;
         if let Some(bottleneck) = self.bottleneck() {
-            writeln!(f, "<p class=\"limit\">Limited by <b>{}</b>.</p>", Html(&bottleneck))?;
+            write!(f, "<p class=\"limit\">Limited by <b>{}</b>.", Html(&bottleneck))?;
+            if let Some(suggestion) = self.suggestion() {
+                write!(f, " <span>What helps: {}.</span>", Html(&suggestion))?;
+            }
+            f.write_str("</p>\n")?;
         }
         let seconds = self.elapsed.as_secs_f64();
         let rate = if seconds > 0.0 { self.read as f64 / seconds } else { 0.0 };
@@ -124,7 +128,10 @@ impl Report {
 
     fn fmt_recording(&self, recording: &Recording, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lanes = Lanes::of(self, recording);
-        let (line, all) = (lanes.line_told(self), "a row is as high as all of the stage's workers; beside it the mean of those at work");
+        let (line, all) = (
+            lanes.line_told(self),
+            "a row is as high as all of the stage's workers; beside it the mean of those at work",
+        );
         let waiting = "items; a row is as high as the most that waited there";
         for (title, told, lanes) in [
             ("Workers at work", all, &lanes.work),
