@@ -40,10 +40,11 @@ impl Course {
         for span in recording.tracks.iter().flat_map(|track| track.spans()) {
             let Some(row) = places.iter().position(|place| *place == span.place) else { continue };
             let end = span.begun + span.lasted;
-            for part in self.part_at(span.begun)..=self.part_at(end) {
+            let parts = self.part_at(span.begun)..=self.part_at(end);
+            for (part, work) in parts.clone().zip(&mut work[row][parts]) {
                 let begun = span.begun.max(self.start_of(part));
                 let ended = end.min(self.start_of(part + 1));
-                work[row][part] += ended.saturating_sub(begun) as f64 / width;
+                *work += ended.saturating_sub(begun) as f64 / width;
             }
         }
         work
