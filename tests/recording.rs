@@ -175,6 +175,15 @@ fn a_page_of_a_recorded_run_shows_every_stage_in_every_picture() {
 }
 
 #[test]
+fn a_line_far_above_all_that_is_aboard_is_told_and_not_drawn() {
+    let pipeline = Pipeline::new(Stage::cpu("x").map(|n: u64| n));
+    let pipeline = pipeline.build(&Budget::new(1_024 * MIB, 1)).expect("it fits");
+    let page = page(&pipeline.job().record().run(0..10, drop).expect("nothing fails"));
+    assert!(page.contains("the line, 1.0 GiB, is far above"), "{page}");
+    assert!(!page.contains("<path class=\"limit\""), "{page}");
+}
+
+#[test]
 fn a_page_of_a_run_that_was_not_recorded_says_how_to_have_one() {
     let pipeline = Pipeline::new(Stage::cpu("x").map(|n: u64| n));
     let pipeline = pipeline.build(&Budget::new(MIB, 1)).expect("it fits");

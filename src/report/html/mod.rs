@@ -20,8 +20,8 @@ impl Report {
     /// went, how long items took. If the run was recorded
     /// ([`Job::record`](crate::Job::record)), also what happened when: how many workers of
     /// each stage were at work, the bytes aboard against the line, the depth of the queues,
-    /// and the plan. The page is one file: it loads nothing and has no script. It takes some
-    /// 10 KiB for each stage of a recorded run.
+    /// and the plan. The page is one file: it loads nothing and has no script. It takes
+    /// 10 KiB at the most for each stage of a recorded run.
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};
