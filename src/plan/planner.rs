@@ -80,11 +80,11 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         enough_for(further.saturating_add(for_tables), settings).saturating_sub(before)
     };
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
-    let short = missing(further_for_all(&drafts));
+    let short = missing(further(&drafts, |draft| draft.asked));
     drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
-    let twice = |draft: &Draft| {
-        let workers = draft.asked.min(2 * draft.workers);
-        (workers, missing(further_for(&drafts, draft, workers)))
+    let twice = |one: &Draft| {
+        let wanted = one.asked.min(2 * one.workers);
+        (wanted, missing(further(&drafts, |draft| workers_by_then(draft, one, wanted))))
     };
     let more: Vec<_> =
         drafts.iter().map(|draft| (draft.workers < draft.asked).then(|| twice(draft))).collect();
@@ -313,22 +313,20 @@ fn enough_for(further: u64, settings: &Settings) -> u64 {
     further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items))
 }
 
-/// Bytes for all workers that all stages ask for, beyond the first of each.
-fn further_for_all(drafts: &[Draft]) -> u64 {
-    let further = |draft: &Draft| draft.per_worker.saturating_mul(draft.asked as u64 - 1);
+/// Bytes that workers beyond the first keep, where each stage has as many as `workers` says.
+fn further(drafts: &[Draft], workers: impl Fn(&Draft) -> usize) -> u64 {
+    let further = |draft: &Draft| draft.per_worker.saturating_mul(workers(draft) as u64 - 1);
     drafts.iter().map(further).fold(0, u64::saturating_add)
 }
 
-/// Bytes for workers beyond the first that bring `one` up to so many `workers`: who lacks
-/// most comes first, so by then no other has more than one worker beyond the same part of
-/// what it asks for.
-fn further_for(drafts: &[Draft], one: &Draft, workers: usize) -> u64 {
-    let by_then = |draft: &Draft| match draft.demanded_by {
+/// The most workers that `draft` may have when `one` gets the last of `wanted`: who lacks
+/// most comes first, so no other has more than one worker beyond the same part of what it
+/// asks for.
+fn workers_by_then(draft: &Draft, one: &Draft, wanted: usize) -> usize {
+    match draft.demanded_by {
         Some(_) => draft.asked,
-        None => draft.asked.min(draft.asked * (workers - 1) / one.asked + 1),
-    };
-    let further = |draft: &Draft| draft.per_worker.saturating_mul(by_then(draft) as u64 - 1);
-    drafts.iter().map(further).fold(0, u64::saturating_add)
+        None => draft.asked.min(draft.asked * (wanted - 1) / one.asked + 1),
+    }
 }
 
 impl Draft {

@@ -43,6 +43,12 @@ impl StageReport {
         self.workers
     }
 
+    /// Workers it asked for: more than it had, if memory was short.
+    #[must_use]
+    pub fn asked_workers(&self) -> usize {
+        self.asked
+    }
+
     /// Items the stage was called with.
     #[must_use]
     pub fn calls(&self) -> u64 {

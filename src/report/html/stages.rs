@@ -34,8 +34,12 @@ pub(super) fn fmt_section(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::R
     fmt_end(f, "(sink)", report.delivered, report.sink_busy, report.elapsed)?;
     f.write_str(
         "</tbody>\n</table></div>\n<p class=\"hint\">The percentiles are those of an item's time; \
-         small items are timed together.</p>\n</section>\n",
-    )
+         small items are timed together.",
+    )?;
+    if report.stages.iter().any(|stage| stage.fused) {
+        f.write_str(" A stage without waits runs in one go with the one above and shares its.")?;
+    }
+    f.write_str("</p>\n</section>\n")
 }
 
 fn fmt_stage(f: &mut fmt::Formatter<'_>, stage: &StageReport, elapsed: Duration) -> fmt::Result {
