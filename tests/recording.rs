@@ -21,7 +21,8 @@ fn recorded() -> Report {
     });
     let split = Stage::cpu("split").flat_map(|n: u64| [n, n]);
     let pipeline = Pipeline::new(parse.weigh(|_| 2 * KIB)).then(align).then(split);
-    let pipeline = pipeline.build(&Budget::new(MIB, 2)).expect("it fits");
+    // So little that a single item is a good part of it.
+    let pipeline = pipeline.build(&Budget::new(64 * KIB, 2)).expect("it fits");
     pipeline.job().record().run(0..300, drop).expect("nothing fails")
 }
 
@@ -98,4 +99,94 @@ fn a_run_that_was_not_recorded_has_no_trace() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains("job().record()"), "{error}");
     assert!(written.is_empty());
+}
+
+/// The page of a report as text.
+fn page(report: &Report) -> String {
+    let mut page = Vec::new();
+    report.write_html(&mut page).expect("a vector takes all");
+    String::from_utf8(page).expect("it is text")
+}
+
+/// Where the page's elements are not closed in the order in which they were opened, or a
+/// text holds what only a tag may.
+fn what_is_malformed(page: &str) -> Option<String> {
+    let body = page.strip_prefix("<!doctype html>\n")?;
+    let mut open = Vec::new();
+    for piece in body.split('<').skip(1) {
+        let Some((tag, text)) = piece.split_once('>') else {
+            return Some(format!("<{piece} does not end"));
+        };
+        if text.contains('>') && open.last() != Some(&"style") {
+            return Some(format!("{text:?} holds what ends a tag"));
+        }
+        let name = tag.split([' ', '/']).next().unwrap_or_default();
+        match tag.strip_prefix('/') {
+            Some(closed) if open.pop() != Some(closed) => {
+                return Some(format!("</{closed}> closes nothing that is open: {open:?}"));
+            }
+            Some(_) => {}
+            None if tag.matches('"').count() % 2 == 1 => {
+                return Some(format!("<{tag}>: a quote is open"));
+            }
+            None if tag.ends_with('/') => {}
+            None => open.push(name),
+        }
+    }
+    (!open.is_empty()).then(|| format!("{open:?} are still open"))
+}
+
+#[test]
+fn a_page_is_well_formed_and_asks_for_nothing() {
+    let plain = Pipeline::new(Stage::cpu(AWKWARD).map(|n: u64| n));
+    let plain = plain.build(&Budget::new(MIB, 1)).expect("it fits");
+    let unrecorded = plain.run(0..10, drop).expect("nothing fails");
+    for report in [recorded(), unrecorded] {
+        let page = page(&report);
+        assert_eq!(what_is_malformed(&page), None);
+        for word in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<b>'"] {
+            assert!(!page.contains(word), "{word}: {page}");
+        }
+        let name = "align &quot;&lt;/script&gt;&lt;b&gt;&#39;&amp;\\";
+        assert!(page.contains(&format!(">{name}</th>")), "{page}");
+    }
+    assert!(what_is_malformed("<!doctype html>\n<p><b></p></b>").is_some());
+}
+
+#[test]
+fn a_page_of_a_recorded_run_shows_every_stage_in_every_picture() {
+    let report = recorded();
+    let page = page(&report);
+    let section = |title: &str| {
+        let (_, after) = page.split_once(&format!("<h2>{title}</h2>")).expect(title);
+        after.split("</section>").next().expect("a section ends")
+    };
+    for title in ["Where the time went", "Workers at work", "Waiting before", "The plan"] {
+        for name in ["parse", "align &quot;", "split"] {
+            let told = section(title).contains(name);
+            // It runs in one go with the stage above.
+            let shares_a_queue = title == "Waiting before" && name == "split";
+            assert!(told || shares_a_queue, "{name} in {title}: {page}");
+        }
+    }
+    assert!(section("Workers at work").contains(">(source)<"));
+    assert!(section("Aboard").contains("<path class=\"limit\""), "{page}");
+    assert!(section("The plan").contains("why so many workers"));
+}
+
+#[test]
+fn a_line_far_above_all_that_is_aboard_is_told_and_not_drawn() {
+    let pipeline = Pipeline::new(Stage::cpu("x").map(|n: u64| n));
+    let pipeline = pipeline.build(&Budget::new(1_024 * MIB, 1)).expect("it fits");
+    let page = page(&pipeline.job().record().run(0..10, drop).expect("nothing fails"));
+    assert!(page.contains("the line, 1.0 GiB, is far above"), "{page}");
+    assert!(!page.contains("<path class=\"limit\""), "{page}");
+}
+
+#[test]
+fn a_page_of_a_run_that_was_not_recorded_says_how_to_have_one() {
+    let pipeline = Pipeline::new(Stage::cpu("x").map(|n: u64| n));
+    let pipeline = pipeline.build(&Budget::new(MIB, 1)).expect("it fits");
+    let page = page(&pipeline.run(0..10, drop).expect("nothing fails"));
+    assert!(page.contains("job().record()") && !page.contains("<svg"), "{page}");
 }

@@ -24,6 +24,9 @@ Usage: cross_reference [OPTION]...
                     exit status 1
   --unsplit         do it all in one stage, with a copy of templates and index for
                     each worker, to see what splitting saves
+  --html FILE       record the run and write its report as a page
+  --trace FILE      record the run and write what each thread did when, for
+                    https://ui.perfetto.dev
   --help            print this
 
 Files may be compressed with gzip. PLIMSOLL_MEMORY and PLIMSOLL_CORES set the budget.
@@ -41,6 +44,8 @@ pub(crate) struct Args {
     pub(crate) ordered: bool,
     pub(crate) expect: Option<PathBuf>,
     pub(crate) unsplit: bool,
+    pub(crate) html: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
 }
 
 impl Default for Args {
@@ -54,6 +59,8 @@ impl Default for Args {
             ordered: false,
             expect: None,
             unsplit: false,
+            html: None,
+            trace: None,
         }
     }
 }
@@ -74,6 +81,8 @@ impl Args {
                 "--ordered" => parsed.ordered = true,
                 "--expect" => parsed.expect = Some(value()?.into()),
                 "--unsplit" => parsed.unsplit = true,
+                "--html" => parsed.html = Some(value()?.into()),
+                "--trace" => parsed.trace = Some(value()?.into()),
                 "--help" | "-h" => return Ok(None),
                 _ => return Err(format!("{option:?} is not an option")),
             }
@@ -119,8 +128,9 @@ mod tests {
     #[test]
     fn options_replace_defaults() {
         let expect = Some("e.tsv".into());
-        let wanted = Args { rows: 10_000_000, ordered: true, expect, ..Args::default() };
-        let args = ["--rows", "10_000_000", "--ordered", "--expect", "e.tsv"];
+        let html = Some("run.html".into());
+        let wanted = Args { rows: 10_000_000, ordered: true, expect, html, ..Args::default() };
+        let args = ["--rows", "10_000_000", "--ordered", "--expect", "e.tsv", "--html", "run.html"];
         assert_eq!(parse(&args), Ok(Some(wanted)));
         assert_eq!(parse(&["--unsplit", "--help"]), Ok(None));
     }

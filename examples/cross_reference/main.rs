@@ -24,6 +24,8 @@ mod tests;
 mod unsplit;
 
 use std::error::Error;
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 
 use plimsoll::{Budget, SharedFile};
@@ -84,12 +86,22 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     let products: Vec<&str> = reactions.lines().take(args.products).collect();
     let mut results = Results::new(view, &products, expected);
-    let report = pipeline
-        .job()
-        .failures(|failure| eprintln!("{failure}"))
-        .run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;
+    let job = pipeline.job().failures(|failure| eprintln!("{failure}"));
+    let is_recorded = args.html.is_some() || args.trace.is_some();
+    let job = if is_recorded { job.record() } else { job };
+    let report = job.run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;
 
     results.print(&smarts);
     println!("\n{report}");
+    if let Some(path) = &args.html {
+        report.write_html(create(path)?)?;
+    }
+    if let Some(path) = &args.trace {
+        report.write_trace(create(path)?)?;
+    }
     Ok(results.as_expected())
+}
+
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|why| format!("cannot write {}: {why}", path.display()))
 }

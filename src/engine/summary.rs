@@ -56,6 +56,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
             report.stages.push(StageReport {
                 name: stage.name.clone(),
                 workers: stage.workers(),
+                asked: stage.asked_workers(),
+                more: stage.more,
                 calls: get(&meter.items),
                 busy: time(get(&meter.busy_nanos)),
                 set_up: time(get(&meter.set_up_nanos)),

@@ -28,6 +28,7 @@ const VARIANTS: [&str; 19] = [
     "TimeLimit",
     "Spawn",
     "SharedIo",
+    "SharedPin",
     "SharedBusy",
     "SharedSection",
     "HandOver",
@@ -51,6 +52,7 @@ fn name(error: &Error) -> &'static str {
         Error::TimeLimit { .. } => "TimeLimit",
         Error::Spawn { .. } => "Spawn",
         Error::SharedIo { .. } => "SharedIo",
+        Error::SharedPin { .. } => "SharedPin",
         Error::SharedBusy { .. } => "SharedBusy",
         Error::SharedSection { .. } => "SharedSection",
         Error::HandOver { .. } => "HandOver",
@@ -176,6 +178,12 @@ fn of_machines() -> Vec<Error> {
             source: refused(io::ErrorKind::PermissionDenied),
         },
         Error::Spawn { index: 31, threads: 65, source: refused(io::ErrorKind::WouldBlock) },
+        Error::SharedPin {
+            path: "reactions.plim".into(),
+            bytes: 3 << 30,
+            allowed: Some(8 << 20),
+            source: refused(io::ErrorKind::OutOfMemory),
+        },
     ]
 }
 

@@ -153,6 +153,9 @@ pub struct StagePlan {
     kind: Kind,
     workers: usize,
     asked: usize,
+    /// About twice as many workers, if it asks for more than it has, and the bytes beyond the
+    /// budget that would carry them.
+    pub(crate) more: Option<(usize, u64)>,
     per_worker: u64,
     /// Who said so, if not the stage.
     per_worker_origin: Option<String>,

@@ -73,10 +73,21 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     purse.expect(last, "one item, the largest that is declared or its shallow size", least)?;
     let keep =
         (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
-    purse.left -= tables::grant(&mut tables, purse.left.saturating_sub(keep));
-    let short = missing_for_all(&drafts, purse.left, settings);
+    let before = purse.left;
+    purse.left -= tables::grant(&mut tables, before.saturating_sub(keep));
+    let for_tables = before - purse.left + tables.iter().map(|table| table.missing()).sum::<u64>();
+    let missing = |further: u64| {
+        enough_for(further.saturating_add(for_tables), settings).saturating_sub(before)
+    };
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
+    let short = missing(further(&drafts, |draft| draft.asked));
     drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
+    let twice = |one: &Draft| {
+        let wanted = one.asked.min(2 * one.workers);
+        (wanted, missing(further(&drafts, |draft| workers_by_then(draft, one, wanted))))
+    };
+    let more: Vec<_> =
+        drafts.iter().map(|draft| (draft.workers < draft.asked).then(|| twice(draft))).collect();
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
@@ -98,7 +109,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         measure: budget.measure(),
         copies: copies_of(&specs),
         tables,
-        stages: stage_plans(budget, &specs, &drafts),
+        stages: stage_plans(budget, &specs, &drafts, &more),
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left, settings),
     })
@@ -295,14 +306,27 @@ fn add_workers(
     Ok(())
 }
 
-/// Bytes beyond `left` that would carry all workers that all stages ask for: three quarters
-/// of what is left are for further workers, or all but two of the largest items.
-fn missing_for_all(drafts: &[Draft], left: u64, settings: &Settings) -> u64 {
-    let further = |draft: &Draft| draft.per_worker.saturating_mul(draft.asked as u64 - 1);
-    let further = drafts.iter().map(further).fold(0, u64::saturating_add);
+/// Bytes that carry `further`, beside one worker of every stage: three quarters of what is
+/// left then are for further workers and tables, or all but two of the largest items.
+fn enough_for(further: u64, settings: &Settings) -> u64 {
     let items = settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2));
-    let enough = further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items));
-    enough.saturating_sub(left)
+    further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items))
+}
+
+/// Bytes that workers beyond the first keep, where each stage has as many as `workers` says.
+fn further(drafts: &[Draft], workers: impl Fn(&Draft) -> usize) -> u64 {
+    let further = |draft: &Draft| draft.per_worker.saturating_mul(workers(draft) as u64 - 1);
+    drafts.iter().map(further).fold(0, u64::saturating_add)
+}
+
+/// The most workers that `draft` may have when `one` gets the last of `wanted`: who lacks
+/// most comes first, so no other has more than one worker beyond the same part of what it
+/// asks for.
+fn workers_by_then(draft: &Draft, one: &Draft, wanted: usize) -> usize {
+    match draft.demanded_by {
+        Some(_) => draft.asked,
+        None => draft.asked.min(draft.asked * (wanted - 1) / one.asked + 1),
+    }
 }
 
 impl Draft {
@@ -325,7 +349,12 @@ fn threads(budget: &Budget, drafts: &[Draft]) -> usize {
     budget.cores() + 1 + waiting.map(|draft| draft.workers).sum::<usize>()
 }
 
-fn stage_plans(budget: &Budget, specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
+fn stage_plans(
+    budget: &Budget,
+    specs: &[StageSpec],
+    drafts: &[Draft],
+    more: &[Option<(usize, u64)>],
+) -> Vec<StagePlan> {
     let mut stages = Vec::with_capacity(specs.len());
     for (segment, draft) in drafts.iter().enumerate() {
         for (place, spec) in specs[draft.stages.clone()].iter().enumerate() {
@@ -338,6 +367,7 @@ fn stage_plans(budget: &Budget, specs: &[StageSpec], drafts: &[Draft]) -> Vec<St
                 kind: spec.kind,
                 workers: draft.workers,
                 asked: draft.asked,
+                more: more[segment],
                 per_worker: spec.per_worker,
                 per_worker_origin: budget.footprint_for(&spec.name).map(|it| it.origin.clone()),
                 shared: spec.shared,

@@ -97,6 +97,35 @@ fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
 }
 
 #[test]
+fn what_carries_twice_the_workers_is_enough_whoever_else_comes_first() {
+    let specs = [
+        memory("a", Footprint::per_worker(100 * MIB)),
+        memory("b", Footprint::per_worker(70 * MIB).and(Footprint::shared(50 * MIB))),
+        StageSpec { workers: Some(3), ..memory("c", Footprint::per_worker(10 * MIB)) },
+    ];
+    for largest_item in [None, Some(MIB), Some(900 * MIB)] {
+        let settings = Settings { largest_item, ..SETTINGS };
+        let budget = Budget::new(2_100 * MIB, 16);
+        let short = plan(&budget, &specs, &settings).expect("it fits");
+        for (index, stage) in short.stages().iter().enumerate() {
+            let Some((wanted, missing)) = stage.more else {
+                assert_eq!(stage.workers(), stage.asked_workers());
+                continue;
+            };
+            assert_eq!(wanted, stage.asked_workers().min(2 * stage.workers()));
+            let with = |memory| plan(&budget.with_memory(memory), &specs, &settings);
+            let enough = with(budget.memory() + missing).expect("it fits");
+            assert!(enough.stages()[index].workers() >= wanted, "{wanted}: {enough}");
+            // No more than a worker of each, and what is kept for items beside them, too much;
+            // the small ones of "c" find room before their turn.
+            let less = with(budget.memory() + missing - missing.min(240 * MIB)).expect("it fits");
+            assert!(index == 2 || less.stages()[index].workers() < wanted, "{wanted}: {less}");
+        }
+        assert!(short.stages()[0].more.is_some(), "{short}");
+    }
+}
+
+#[test]
 fn scarce_memory_is_shared_by_need_and_not_by_position() {
     let heavy = Footprint::per_worker(100 * MIB);
     let specs = [memory("first", heavy), memory("second", Footprint::per_worker(100 * MIB))];

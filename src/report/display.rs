@@ -39,10 +39,13 @@ impl fmt::Display for Report {
         let wide = widths.max().unwrap_or(0).max(8);
         self.fmt_stages(f, wide)?;
         self.fmt_times(f, wide)?;
-        match self.bottleneck() {
-            Some(bottleneck) => writeln!(f, "\nlimited by {bottleneck}"),
-            None => Ok(()),
+        if let Some(bottleneck) = self.bottleneck() {
+            writeln!(f, "\nlimited by {bottleneck}")?;
         }
+        if let Some(suggestion) = self.suggestion() {
+            writeln!(f, "what helps: {suggestion}")?;
+        }
+        Ok(())
     }
 }
 

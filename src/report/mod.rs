@@ -3,6 +3,9 @@
 mod advice;
 mod display;
 mod escape;
+mod html;
+#[cfg(feature = "serde")]
+mod json;
 mod memory;
 mod recording;
 mod snapshot;
@@ -26,6 +29,68 @@ pub use times::ItemTimes;
 /// [`delivered`](Self::delivered) + [`filtered`](Self::filtered) +
 /// [`failed`](Self::failed) + [`cancelled`](Self::cancelled) +
 /// [`expanded`](Self::expanded).
+///
+/// # As text
+///
+/// Of three stages on four cores; a source of 3,000 items that pauses in the middle:
+///
+/// ```text
+/// items    3000 read = 2400 delivered + 600 filtered
+/// time     2.763 s on 5 threads, 0.937 s of cpu time, 1085.9 items read a second
+/// memory   60.0 MiB declared as kept by stages; items held 9.7 MiB of the line's 36.0 MiB at most, 39 at once
+/// real     1.5 MiB at most; 0 B of it beyond the ledger at most
+///          68.2 MiB of what was declared were never used
+/// resident 5.5 MiB at most since the process was started, mapped files included
+///
+/// stage     workers      calls  set-up s    busy s  waited s:    input  downstream    memory      core
+/// parse           4       3000     0.000     0.231               0.885       8.797     0.000     1.046
+/// screen          2       3000     0.000     4.958               0.107       0.000     0.002     0.235
+/// write           4       3000     0.000     0.088              10.044       0.000     0.000     0.684
+/// (source)                3000               0.285
+/// (sink)                  2400               0.046
+///
+/// an item         p50        p90        p99        max  timed
+/// parse       71.7 us    84.0 us   241.7 us     2.2 ms  alone
+/// screen       1.6 ms     2.2 ms     2.9 ms     8.6 ms  alone
+/// write       24.1 us    30.2 us   135.2 us     1.5 ms  alone
+///
+/// limited by screen: its 2 workers were busy 90 % of the time
+/// what helps: screen is limited by memory: 2 of 8 workers fit; 54.0 MiB more would carry 4
+/// ```
+///
+/// | part | tells |
+/// |---|---|
+/// | `items` | what became of everything that was read or made; the fates add up |
+/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four |
+/// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
+/// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
+/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place |
+/// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
+/// | `limited by` | [`bottleneck`](Self::bottleneck) |
+/// | `what helps` | [`suggestion`](Self::suggestion) |
+///
+/// [`write_html`](Self::write_html) writes a page of it, [`write_trace`](Self::write_trace) a
+/// trace of a recorded run.
+///
+/// # JSON
+///
+/// With the feature `serde` a report can be serialized, and each part of it by itself. Fields
+/// may be added in any release; those below keep their names and meanings until the next
+/// breaking one. Numbers of bytes are whole, times are seconds.
+///
+/// | field | tells |
+/// |---|---|
+/// | `read`, `children`, `delivered`, `filtered`, `failed`, `cancelled`, `expanded` | the items' fates |
+/// | `elapsed_seconds`, `cpu_seconds` | the run's time, and the processor's, null where it is not told |
+/// | `threads`, `cores` | threads of the run, cores of the budget |
+/// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
+/// | `kept_bytes`, `line_bytes` | what stages keep, what items aboard may hold |
+/// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
+/// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
+/// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
+/// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
+/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
+/// | `stalls` | [`Stall`]: `stage`, `item`, `seconds`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub(crate) read: u64,

@@ -13,6 +13,11 @@ use super::ItemTimes;
 pub struct StageReport {
     pub(crate) name: String,
     pub(crate) workers: usize,
+    /// Workers it asked for.
+    pub(crate) asked: usize,
+    /// About twice as many workers as it had, if it asked for more, and the bytes beyond the
+    /// budget that would carry them.
+    pub(crate) more: Option<(usize, u64)>,
     pub(crate) calls: u64,
     pub(crate) busy: Duration,
     pub(crate) set_up: Duration,
@@ -24,6 +29,7 @@ pub struct StageReport {
     pub(crate) waited_real: Duration,
     pub(crate) waited_core: Duration,
 }
+
 impl StageReport {
     /// The stage's name.
     #[must_use]
@@ -35,6 +41,12 @@ impl StageReport {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers
+    }
+
+    /// Workers it asked for: more than it had, if memory was short.
+    #[must_use]
+    pub fn asked_workers(&self) -> usize {
+        self.asked
     }
 
     /// Items the stage was called with.

@@ -72,6 +72,24 @@ fn a_table_of_1_gib_in_a_budget_of_256_mib_is_warned_of() {
 }
 
 #[test]
+fn what_would_carry_all_workers_counts_tables_that_are_short() {
+    let footprint = Footprint::per_worker(50 * MIB).and(Footprint::table(mapped(1, GIB)));
+    let specs = [StageSpec { workers: Some(4), ..stage("a", footprint) }];
+    let short = on(400 * MIB, &specs);
+    assert!(short.tables()[0].missing() > 0, "{short}");
+    // 50 for the first, three quarters of the rest for the table and three more.
+    let enough = (50 + (1_024 + 150) * 4 / 3 + 1) * MIB;
+    let (wanted, missing) = short.stages()[0].more.expect("it has one worker of four");
+    assert_eq!(wanted, 2);
+    let carried = on(400 * MIB + missing, &specs).stages()[0].workers();
+    assert_eq!(carried, 2, "after all of the table");
+    assert_eq!(on(enough, &specs).stages()[0].workers(), 4);
+    assert_ne!(on(enough - 2 * MIB, &specs).stages()[0].workers(), 4);
+    let told = format!("{} more would carry all workers", Bytes(enough - 400 * MIB));
+    assert!(short.stages()[0].reason().contains(&told), "{told}: {short}");
+}
+
+#[test]
 fn what_is_certain_and_has_no_room_is_refused_with_the_numbers() {
     let copy = part(1, 0..GIB, Pages::Real);
     let pinned = part(1, 0..GIB, Pages::Pinned);

@@ -29,7 +29,7 @@ struct SnapshotFields<'a> {
     source_waits_for: Option<&'static str>,
     limited_by: Option<String>,
     stages: &'a [StageSnapshot],
-    stalls: Vec<StallFields<'a>>,
+    stalls: &'a [Stall],
 }
 
 #[derive(serde::Serialize)]
@@ -76,7 +76,7 @@ impl Serialize for Snapshot {
             source_waits_for: self.source_waits_for.map(WaitsFor::name),
             limited_by: self.bottleneck(),
             stages: &self.stages,
-            stalls: self.stalls.iter().map(StallFields::of).collect(),
+            stalls: &self.stalls,
         }
         .serialize(serializer)
     }
@@ -98,11 +98,11 @@ impl Serialize for StageSnapshot {
     }
 }
 
-impl<'a> StallFields<'a> {
-    fn of(stall: &'a Stall) -> Self {
-        let Stall { stage, item, lasted, holds, .. } = stall;
+impl Serialize for Stall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { stage, item, lasted, holds, .. } = self;
         let (seconds, holds_bytes) = (lasted.as_secs_f64(), *holds);
-        Self { stage, item: item.to_string(), seconds, holds_bytes }
+        StallFields { stage, item: item.to_string(), seconds, holds_bytes }.serialize(serializer)
     }
 }
 

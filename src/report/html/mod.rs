@@ -1,0 +1,158 @@
+//! A report as a page: one file that asks the network for nothing and runs no script.
+
+mod charts;
+mod course;
+mod stages;
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+
+use super::escape::Html;
+use super::{Recording, Report};
+use crate::units::Bytes;
+use charts::{Lanes, Section};
+
+const STYLE: &str = include_str!("style.css");
+
+impl Report {
+    /// Writes the report as a page (HTML) that any browser shows, in light or dark as the
+    /// reader's system is: what limited the run, where the time of each stage's workers
+    /// went, how long items took. If the run was recorded
+    /// ([`Job::record`](crate::Job::record)), also what happened when: how many workers of
+    /// each stage were at work, the bytes aboard against the line, the depth of the queues,
+    /// and the plan. The page is one file: it loads nothing and has no script. It takes
+    /// 10 KiB at the most for each stage of a recorded run.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let double = Stage::cpu("double").map(|n: u64| 2 * n);
+    /// let pipeline = Pipeline::new(double).build(&Budget::new(MIB, 1))?;
+    /// let report = pipeline.job().record().run(0..1_000, drop)?;
+    /// let mut page = Vec::new(); // or a file
+    /// report.write_html(&mut page)?;
+    /// assert!(page.starts_with(b"<!doctype html>"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of `writer`.
+    pub fn write_html(&self, writer: impl Write) -> io::Result<()> {
+        let mut out = BufWriter::new(writer);
+        write!(out, "{}", Page(self))?;
+        out.flush()
+    }
+}
+
+struct Page<'a>(&'a Report);
+
+impl fmt::Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        write!(
+            f,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+             <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+             <title>A run of {} stages</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+            report.stages.len()
+        )?;
+        report.fmt_summary(f)?;
+        stages::fmt_section(report, f)?;
+        match &report.recording {
+            Some(recording) => report.fmt_recording(recording, f)?,
+            None => f.write_str(
+                "<p class=\"hint\">What happened when is shown of runs that are recorded: \
+                 <code>pipeline.job().record()</code>.</p>\n",
+            )?,
+        }
+        let text = report.to_string();
+        write!(
+            f,
+            "<details><summary>All of it as text</summary><pre>{}</pre></details>\n\
+             </body>\n</html>\n",
+            Html(&text)
+        )
+    }
+}
+
+impl Report {
+    fn fmt_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<header>\n<h1>What the run did</h1>\n")?;
+        if let Some(bottleneck) = self.bottleneck() {
+            write!(f, "<p class=\"limit\">Limited by <b>{}</b>.", Html(&bottleneck))?;
+            if let Some(suggestion) = self.suggestion() {
+                write!(f, " <span>What helps: {}.</span>", Html(&suggestion))?;
+            }
+            f.write_str("</p>\n")?;
+        }
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = if seconds > 0.0 { self.read as f64 / seconds } else { 0.0 };
+        let Self { read, children, threads, cores, .. } = self;
+        f.write_str("<dl>\n")?;
+        let made = match children {
+            0 => String::new(),
+            _ => format!(", {children} made by flat_map"),
+        };
+        fmt_card(f, "read", read, &format!("{rate:.1} a second{made}"))?;
+        fmt_card(f, "delivered", self.delivered, &self.other_fates())?;
+        let cpu_time = self.cpu_time.map(|time| format!(", {:.3} s cpu", time.as_secs_f64()));
+        let on = format!("{cores} cores, {threads} threads{}", cpu_time.unwrap_or_default());
+        fmt_card(f, "time", format_args!("{seconds:.3} s"), &on)?;
+        let of = format!("of the line's {}, {} items", Bytes(self.line), self.most_aboard);
+        fmt_card(f, "aboard at most", Bytes(self.peak_reserved), &of)?;
+        if let Some(real) = self.memory.peak_real {
+            let drift = format!("{} of it beyond the ledger", Bytes(self.memory.peak_drift));
+            fmt_card(f, "real memory at most", Bytes(real), &drift)?;
+        }
+        f.write_str("</dl>\n")?;
+        for stall in &self.stalls {
+            writeln!(f, "<p class=\"stall\">Stalled: {}.</p>", Html(&stall.told_later()))?;
+        }
+        f.write_str("</header>\n")
+    }
+
+    /// What became of items that were not delivered.
+    fn other_fates(&self) -> String {
+        let fates = [
+            (self.filtered, "filtered"),
+            (self.failed, "failed"),
+            (self.cancelled, "cancelled"),
+            (self.expanded, "taken apart"),
+        ];
+        let told = fates.iter().filter(|(items, _)| *items > 0);
+        let told: Vec<_> = told.map(|(items, fate)| format!("{items} {fate}")).collect();
+        if told.is_empty() { "none had another fate".to_owned() } else { told.join(", ") }
+    }
+
+    fn fmt_recording(&self, recording: &Recording, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lanes = Lanes::of(self, recording);
+        let (line, all) = (
+            lanes.line_told(self),
+            "a row is as high as all of the stage's workers; beside it the mean of those at work",
+        );
+        let waiting = "items; a row is as high as the most that waited there";
+        for (title, told, lanes) in [
+            ("Workers at work", all, &lanes.work),
+            ("Aboard", &line, &lanes.aboard),
+            ("Waiting before", waiting, &lanes.queues),
+        ] {
+            write!(f, "{}", Section { title, told, lanes, elapsed: self.elapsed })?;
+        }
+        writeln!(
+            f,
+            "<section>\n<h2>The plan</h2>\n<pre>{}</pre>\n</section>",
+            Html(&recording.plan)
+        )
+    }
+}
+
+fn fmt_card(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    figure: impl fmt::Display,
+    beside: &str,
+) -> fmt::Result {
+    writeln!(f, "<div><dt>{what}</dt><dd>{figure}<small>{}</small></dd></div>", Html(beside))
+}
