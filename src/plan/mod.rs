@@ -54,6 +54,9 @@ pub struct Plan {
     pub(crate) cores: usize,
     cores_origin: String,
     pub(crate) line: u64,
+    /// The part of the line that is there because nothing else asked for it: a table in
+    /// memory may have it, and no stage has a worker the less.
+    pub(crate) spare: u64,
     pub(crate) reserve: u64,
     reserve_reason: &'static str,
     pub(crate) window: u64,

@@ -70,6 +70,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         cores: budget.cores(),
         cores_origin: budget.cores_origin().to_owned(),
         line: purse.left,
+        spare: purse.left.saturating_sub(keep),
         reserve,
         reserve_reason,
         window: settings.window,

@@ -360,6 +360,10 @@ impl Inner {
         self.memory.is_mapped()
     }
 
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     fn problem(&self, problem: FormatProblem) -> Error {
         Error::SharedFormat { path: self.path.clone(), problem }
     }

@@ -38,6 +38,7 @@ mod map;
 mod pages;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod rows;
 mod section;
 mod signposts;
 mod source;
@@ -63,6 +64,7 @@ pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
 pub(crate) use pages::{pages_touched, trim_allocator};
+pub use rows::Rows;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 

@@ -115,6 +115,38 @@ impl Memory {
     pub(super) fn is_mapped(&self) -> bool {
         self.mapped
     }
+
+    /// Takes the pages of a part of a mapped file out of this process; they are read again
+    /// when they are touched.
+    pub(super) fn release(&self, part: &[u8]) {
+        #[cfg(unix)]
+        if let (true, Some(start)) = (self.mapped, self.offset_of(part)) {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: It is a shared map of a file, never written to through this map: what
+            // is read after this is what the file holds, the same bytes as before.
+            // Advice that is refused changes nothing.
+            let _ = unsafe { self.map.unchecked_advise_range(advice, start, part.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = part;
+    }
+
+    /// Has the system begin to read a part of a mapped file.
+    pub(super) fn will_need(&self, part: &[u8]) {
+        #[cfg(unix)]
+        if let (true, Some(start)) = (self.mapped, self.offset_of(part)) {
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, start, part.len());
+        }
+        #[cfg(not(unix))]
+        let _ = part;
+    }
+
+    /// Where in the file a part of it begins; `None` for what is no part of it.
+    #[cfg(unix)]
+    fn offset_of(&self, part: &[u8]) -> Option<usize> {
+        let start = part.as_ptr().addr().checked_sub(self.map.as_ptr().addr())?;
+        (start + part.len() <= self.map.len()).then_some(start)
+    }
 }
 
 impl Deref for Memory {
