@@ -39,6 +39,7 @@
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
 //! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
+//! | use a table that is larger than memory | [`Blocks`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -86,6 +87,7 @@
 //!
 //! No feature is on by default.
 
+mod blocks;
 mod budget;
 mod cancel;
 mod drift;
@@ -108,6 +110,9 @@ mod stream;
 mod sync;
 mod units;
 
+pub use blocks::{
+    Best, Block, BlockError, BlockJob, BlockPlan, BlockProgress, BlockReport, Blocks, Partial, Sum,
+};
 pub use budget::Budget;
 pub use cancel::CancelToken;
 pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
@@ -119,7 +124,7 @@ pub use report::{
     MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
-    BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Section, SectionInfo,
+    BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Rows, Section, SectionInfo,
     Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs, SharedWriter,
     SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
 };

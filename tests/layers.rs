@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["plan"],
     &["engine"],
-    &["outcome", "stream", "pipeline"],
+    &["outcome", "stream", "pipeline", "blocks"],
     &["lib"],
 ];
 

@@ -79,7 +79,9 @@ impl<T: Element> Partial for Vec<T> {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        bytes.len().is_multiple_of(size_of::<T>()).then(|| bytemuck::pod_collect_to_vec(bytes))
+        let elements = bytes.chunks_exact(size_of::<T>());
+        let whole = elements.remainder().is_empty();
+        whole.then(|| elements.map(bytemuck::pod_read_unaligned).collect())
     }
 }
 

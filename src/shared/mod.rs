@@ -65,6 +65,7 @@ pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
 pub(crate) use pages::{pages_touched, trim_allocator};
 pub use rows::Rows;
+pub(crate) use rows::sealed::Parts as RowsParts;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 
