@@ -125,7 +125,11 @@ impl<'t> Blocks<'t> {
     /// - [`BlockError::Error`] if the pipeline does not fit the budget without any table.
     /// - [`BlockError::Row`] if a row is larger than a block may be.
     /// - [`BlockError::Tables`] if the tables do not have the same number of rows.
-    pub fn plan<'env, I, P, F>(self, budget: &Budget, make: F) -> Result<BlockPlan<'t, F>, BlockError>
+    pub fn plan<'env, I, P, F>(
+        self,
+        budget: &Budget,
+        make: F,
+    ) -> Result<BlockPlan<'t, F>, BlockError>
     where
         I: Send + 'env,
         P: Send + 'env,

@@ -43,7 +43,7 @@ impl<'t, F> BlockPlan<'t, F> {
     {
         let rows = tables.rows()?;
         let nothing = Block { start: 0, end: 0, bytes: 0 };
-        let spare = make(nothing).build(budget)?.plan().spare;
+        let spare = make(nothing).build(budget)?.plan().spare();
         let found = (budget.memory() / 16).min(MOST_FOUND).min(spare / 4);
         let room = spare - found;
 
@@ -161,7 +161,10 @@ impl<F> fmt::Display for BlockPlan<'_, F> {
             "found    {:>10}   of what is found in memory; more goes to a file",
             Bytes(self.found)
         )?;
-        writeln!(f, "passes   {passes:>10}   the source is read so many times, and {read} of the table")?;
+        writeln!(
+            f,
+            "passes   {passes:>10}   the source is read so many times, and {read} of the table"
+        )?;
         writeln!(f, "\neach pass:\n{}", self.plan)
     }
 }

@@ -163,7 +163,9 @@ pub enum BlockError {
 
     /// What was written by [`Partial::write`](crate::Partial::write) is not understood by
     /// [`Partial::read`](crate::Partial::read).
-    #[error("what was found for item {item} cannot be read again: `write` and `read` of its type differ")]
+    #[error(
+        "what was found for item {item} cannot be read again: `write` and `read` of its type differ"
+    )]
     Unreadable {
         /// The place of the item in the source.
         item: u64,

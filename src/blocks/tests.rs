@@ -78,10 +78,7 @@ fn rows() -> Shared<[u64]> {
     (0..100).collect::<Vec<_>>().into()
 }
 
-fn count<'env>(
-    table: &'env [u64],
-    block: Block,
-) -> PipelineBuilder<'env, (u64, u64), (u64, Sum)> {
+fn count<'env>(table: &'env [u64], block: Block) -> PipelineBuilder<'env, (u64, u64), (u64, Sum)> {
     let rows = &table[block.rows()];
     let count = move |(place, query): (u64, u64)| match query {
         13 if rows.contains(&50) => Err(format!("no luck with {place}")),
@@ -98,7 +95,10 @@ fn counts(budget: &Budget, queries: &[u64]) -> BTreeMap<u64, u64> {
     let table = rows();
     let plan = Blocks::of(&table).plan(budget, |block| count(&table, block)).expect("it fits");
     let mut counts = BTreeMap::new();
-    let run = plan.run(|| queries.to_vec(), |place, Sum(count)| counts.insert(place, count).map_or(Ok(()), |_| Err("twice")));
+    let run = plan.run(
+        || queries.to_vec(),
+        |place, Sum(count)| counts.insert(place, count).map_or(Ok(()), |_| Err("twice")),
+    );
     run.expect("nothing fails");
     counts
 }
@@ -119,8 +119,15 @@ fn an_item_that_fails_in_one_pass_is_told_once_and_left_out() {
     assert_eq!((places, report.left_out(), report.delivered()), (vec![0, 2], 1, 2));
     assert_eq!(progress[0], format!("item 0, pass 1 of {}", plan.passes()));
     assert_eq!(plan.passes(), 2, "row 50 is in the second block");
-    assert_eq!(progress[3..], ["item 3, pass 1 of 2", "item 0 of 3, pass 2 of 2",
-        "item 1 of 3, pass 2 of 2", "item 2 of 3, pass 2 of 2"]);
+    assert_eq!(
+        progress[3..],
+        [
+            "item 3, pass 1 of 2",
+            "item 0 of 3, pass 2 of 2",
+            "item 1 of 3, pass 2 of 2",
+            "item 2 of 3, pass 2 of 2"
+        ]
+    );
 
     let error = plan.run(|| [1, 13, 2], |_, _| ()).expect_err("the first failure ends it");
     assert!(matches!(error, BlockError::Pass { .. }), "{error}");

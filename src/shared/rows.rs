@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use super::element::Element;
 use super::map::{Key, SharedMap};
+#[cfg(unix)]
+use super::pages::{Kind, Memory};
 use super::{Shared, SharedBytes, SharedStrs};
 
 /// A section of a [`SharedFile`](crate::SharedFile) that can be worked through in
@@ -36,10 +38,13 @@ pub(crate) mod sealed {
 }
 
 impl<T: Element> Shared<[T]> {
-    /// Does `advise` for the bytes of some elements, if they are in a file.
-    fn advise(&self, rows: Range<usize>, advise: impl FnOnce(&super::pages::Memory, &[u8])) {
-        if let (Some(file), Some(rows)) = (self.view.file(), self.get(rows)) {
-            advise(file.memory(), bytemuck::cast_slice(rows));
+    /// Tells `tell` where in its file some elements are, unless they are a copy.
+    #[cfg(unix)]
+    fn locate(&self, rows: Range<usize>, tell: impl FnOnce(&Memory, usize, usize)) {
+        let (Some(file), Some(rows)) = (self.view.file(), self.get(rows)) else { return };
+        let start = rows.as_ptr().addr().checked_sub(file.memory.as_ptr().addr());
+        if let (Some(start), true) = (start, file.memory.kind() != Kind::Copy) {
+            tell(&file.memory, start, size_of_val(rows));
         }
     }
 }
@@ -53,12 +58,19 @@ impl<T: Element> sealed::Parts for Shared<[T]> {
         row as u64 * size_of::<T>() as u64
     }
 
+    #[cfg_attr(not(unix), allow(unused_variables, reason = "there is no such advice"))]
     fn will_need(&self, rows: Range<usize>) {
-        self.advise(rows, |memory, part| memory.will_need(part));
+        // Advice: where it is refused, the pages are read when they are touched.
+        #[cfg(unix)]
+        self.locate(rows, |memory, start, length| {
+            let _ = memory.map().advise_range(memmap2::Advice::WillNeed, start, length);
+        });
     }
 
+    #[cfg_attr(not(unix), allow(unused_variables, reason = "there is no such advice"))]
     fn release(&self, rows: Range<usize>) {
-        self.advise(rows, |memory, part| memory.release(part));
+        #[cfg(unix)]
+        self.locate(rows, Memory::release);
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::budget::Budget;
+use crate::buffers::Pools;
 use crate::error::ItemError;
 use crate::plan::{Settings, plan};
 use crate::stage::Stage;
@@ -13,8 +14,12 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
     let settings = Settings { ordered: false, window: 64, largest_item: None };
     let plan = plan(&Budget::new(8_000, 1), &[spec], &settings).expect("it fits");
     let failures = Arc::clone(failures);
-    let cx = Context::new(plan, Some(Box::new(move |error| failures.lock().push(error))));
-    assert_eq!((cx.plan.reserve, cx.parcel_bytes()), (4_000, 1_000));
+    let cx = Context::new(
+        plan,
+        Some(Box::new(move |error| failures.lock().push(error))),
+        Pools::default(),
+    );
+    assert_eq!((cx.plan.reserve, cx.plan.parcel_bytes()), (4_000, 1_000));
     cx
 }
 

@@ -33,8 +33,9 @@ use pull::Source;
 use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
-use crate::plan::Plan;
+use crate::plan::{PARCEL_ITEMS, PARCEL_NANOS, Plan};
 use crate::queue::{AgeQueue, Entry};
+use crate::report::{Track, Where};
 
 /// Nanoseconds since the run began.
 pub(crate) type Nanos = u64;
@@ -87,12 +88,19 @@ pub(crate) struct Settlement<T> {
     pub(crate) items: u64,
     /// Up to when its time is accounted for.
     pub(crate) at: Nanos,
+    /// Where that is written down, if it is.
+    pub(crate) track: Option<Track>,
 }
 
 impl<T> Settlement<T> {
-    /// The time since what was accounted for last, now accounted for, too.
-    pub(crate) fn lap(&mut self, now: Nanos) -> Nanos {
-        now.saturating_sub(std::mem::replace(&mut self.at, now))
+    /// The time since what was accounted for last, now accounted for, too: it went into
+    /// so many items at `place`.
+    pub(crate) fn lap(&mut self, place: Where, items: usize, now: Nanos) -> Nanos {
+        let begun = std::mem::replace(&mut self.at, now);
+        if let Some(track) = &mut self.track {
+            track.add(place, items as u64, begun, now);
+        }
+        now.saturating_sub(begun)
     }
 
     /// Bytes that what was made is said to hold.
@@ -103,7 +111,8 @@ impl<T> Settlement<T> {
 
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
-        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0, at: 0 }
+        let (consumed, produced) = Default::default();
+        Self { consumed, produced, failed: None, items: 0, at: 0, track: None }
     }
 }
 
@@ -205,11 +214,6 @@ pub(crate) struct Scheduler<T> {
     largest_step: u64,
 }
 
-/// Time a parcel of small items should take in its slowest segment: long enough
-/// to hide the cost of a step, short enough to keep latency and the tail low.
-const PARCEL_NANOS: f64 = 100_000.0;
-/// Items in a parcel at the most.
-const PARCEL_ITEMS: u64 = 8_192;
 /// Weight of the latest measurement in the running cost an item.
 const COST_GAIN: f64 = 0.25;
 
@@ -406,7 +410,7 @@ impl<T> Scheduler<T> {
     pub(crate) fn parcel_items(&self) -> u64 {
         let slowest =
             self.segments.iter().map(|segment| segment.nanos_per_item).fold(0.0, f64::max);
-        let by_cost = if slowest > 0.0 { (PARCEL_NANOS / slowest) as u64 } else { 1 };
+        let by_cost = if slowest > 0.0 { (PARCEL_NANOS as f64 / slowest) as u64 } else { 1 };
         by_cost.clamp(1, PARCEL_ITEMS)
     }
 

@@ -43,7 +43,8 @@ impl Run {
         let need = Need { declared, learned: 0 };
         let entry = Entry { items, need, task: () };
         let made = Produced { id: id.clone(), segment, weight, entry };
-        Settlement { consumed: vec![id.clone()], produced: vec![made], failed: None, items, at: 0 }
+        let consumed = vec![id.clone()];
+        Settlement { consumed, produced: vec![made], items, ..Settlement::default() }
     }
 
     /// Begins to read the source, whatever waits: the parcel, and how many items at the
