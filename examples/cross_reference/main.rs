@@ -12,6 +12,7 @@
 
 mod answer;
 mod args;
+mod blocks;
 mod build;
 mod chemistry;
 mod expect;
@@ -77,6 +78,16 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let templates = Templates::compile(smarts.lines())?;
     print::templates(&templates);
 
+    let products: Vec<&str> = reactions.lines().take(args.products).collect();
+    let lines: Vec<Line<'_>> = (0..).zip(products.iter().copied()).collect();
+    let mut results = Results::new(view, &products, expected);
+    if !args.unsplit && !fits(&budget, &templates, &index)? {
+        println!("\nThe index does not fit the budget: it is worked through in blocks.\n");
+        blocks::run(&budget, templates, &index, &lines, &mut results)?;
+        results.print(&smarts);
+        return Ok(results.as_expected());
+    }
+
     let stages = match args.unsplit {
         true => unsplit(templates, &smarts, &file),
         false => split(&templates, &index, view),
@@ -85,24 +96,24 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let pipeline = stages.build(&budget)?;
     println!("\n{}", pipeline.plan());
 
-    let products: Vec<&str> = reactions.lines().take(args.products).collect();
-    let mut results = Results::new(view, &products, expected);
     let report = pipeline
         .job()
         .failures(|failure| eprintln!("{failure}"))
-        .run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;
+        .run(lines.iter().copied(), |answer| results.take(answer))?;
 
     results.print(&smarts);
     println!("\n{report}");
     Ok(results.as_expected())
 }
 
-/// The stages: what works with the templates, and what works with the index.
-fn split<'a>(
-    templates: &'a Templates,
-    index: &Index,
-    view: IndexView<'a>,
-) -> PipelineBuilder<'a, Line<'a>, Answer> {
+/// Whether the budget has room for all of the index that a stage looks up in.
+fn fits(budget: &Budget, templates: &Templates, index: &Index) -> Result<bool, Box<dyn Error>> {
+    let plan = split(templates, index, index.view()?).plan(budget)?;
+    Ok(plan.tables().iter().all(|table| table.missing() == 0))
+}
+
+/// The stages that work with the templates.
+fn explain(templates: &Templates) -> PipelineBuilder<'_, Line<'_>, Outcomes> {
     let perceive = Stage::cpu("perceive").try_map(|(number, line)| perceive(number, line));
 
     let screen =
@@ -114,7 +125,15 @@ fn split<'a>(
         .footprint(held.and(Footprint::per_item(Candidates::apply_bytes)))
         .try_map(|candidates| templates.apply(&candidates))
         .weigh(Outcomes::weight);
+    Pipeline::new(perceive).then(screen).then(apply)
+}
 
+/// These, and the one that works with the index.
+fn split<'a>(
+    templates: &'a Templates,
+    index: &Index,
+    view: IndexView<'a>,
+) -> PipelineBuilder<'a, Line<'a>, Answer> {
     // The index is held once, for all workers; a scratch is the worker's own.
     let scratch = Footprint::per_worker(Scratch::bytes(NEAREST));
     let cross_reference = Stage::memory("cross-reference", index.footprint().and(scratch))
@@ -122,5 +141,5 @@ fn split<'a>(
         .map(move |scratch, outcomes| Answer::find(&view, &outcomes, scratch))
         .weigh(Answer::weight);
 
-    Pipeline::new(perceive).then(screen).then(apply).then(cross_reference)
+    explain(templates).then(cross_reference)
 }
