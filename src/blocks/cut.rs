@@ -72,6 +72,7 @@ fn last_that(range: Range<usize>, fits: impl Fn(usize) -> bool) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one block is a list of one range")]
 mod tests {
     use proptest::prelude::*;
 

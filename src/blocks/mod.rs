@@ -60,7 +60,7 @@ use crate::shared::{Rows, RowsParts};
 ///
 /// let mut counts = Vec::new();
 /// plan.run(|| queries, |place, Sum(count)| counts.push((place, count)))?;
-/// assert_eq!(counts, [(0, 320), (1, 40), (2, 0)]);
+/// assert_eq!(counts, [(0, 100), (1, 80), (2, 0)]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -85,7 +85,8 @@ use crate::shared::{Rows, RowsParts};
 /// # What is in memory
 ///
 /// The pages of a block are asked for when its pass begins, and given up when it ends; there
-/// is never more than one block. What is found is kept in memory up to a part of the budget
+/// is never more than one block. (A table on the heap is in memory as a whole, and counted as
+/// that where real memory is measured: blocks are for mapped files.) What is found is kept in memory up to a part of the budget
 /// that the plan tells; beyond that it goes to a file, in
 /// [the directory for temporary files](std::env::temp_dir) or [another](BlockJob::spill_to).
 pub struct Blocks<'t> {

@@ -230,3 +230,34 @@ fn entries_of_a_list_are_weighed_by_their_bytes() {
     let before: Vec<u64> = (0..=3).map(|row| RowsParts::bytes_before(&list, row)).collect();
     assert_eq!(before, [0, 9, 17, 28]);
 }
+
+/// KiB of a mapped file that are in memory for this process.
+#[cfg(target_os = "linux")]
+fn resident_kib(path: &std::path::Path) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").expect("Linux has it");
+    let mut lines = maps.lines().skip_while(|line| !line.ends_with(path.to_str().expect("text")));
+    let rss = lines.find_map(|line| line.strip_prefix("Rss:")).expect("the file is mapped");
+    rss.trim_end_matches("kB").trim().parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_pages_of_a_block_are_given_up_when_its_pass_ends() {
+    let directory = tempfile::tempdir().expect("there is room for a folder");
+    let path = directory.path().join("rows.plim");
+    let rows: Vec<u64> = (0..1 << 19).collect();
+    Shared::<[u64]>::write(&path, &rows).expect("there is room for 4 MiB");
+    let table: Shared<[u64]> = Shared::open(&path).expect("it is whole");
+    let add = |block: Block| {
+        let rows = &table[block.rows()];
+        let add = move |(place, _): (u64, u64)| (place, Sum(rows.iter().sum()));
+        Pipeline::new(Stage::cpu("add").map(add))
+    };
+    let plan = Blocks::of(&table).plan(&Budget::new(MIB, 2).unmeasured(), add).expect("it fits");
+    assert!(plan.passes() >= 4, "{plan}");
+    let mut sums = Vec::new();
+    plan.run(|| [0], |_, sum| sums.push(sum)).expect("nothing fails");
+    assert_eq!(sums, [Sum(rows.iter().sum())]);
+    let resident = resident_kib(&path);
+    assert!(resident < 256, "{resident} KiB of 4 MiB are still there");
+}
