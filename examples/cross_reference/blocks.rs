@@ -37,6 +37,7 @@ pub(crate) fn made(
 ) -> Result<Vec<Outcomes>, Box<dyn Error>> {
     let mut made = Vec::new();
     let report = explain(&templates)
+        .ordered()
         .build(budget)?
         .job()
         .failures(|failure| eprintln!("{failure}"))

@@ -86,7 +86,9 @@ use crate::shared::{Rows, RowsParts};
 ///
 /// The pages of a block are asked for when its pass begins, and given up when it ends; there
 /// is never more than one block. (A table on the heap is in memory as a whole, and counted as
-/// that where real memory is measured: blocks are for mapped files.) What is found is kept in memory up to a part of the budget
+/// that where real memory is measured: blocks are for mapped files.)
+///
+/// What is found is kept in memory up to a part of the budget
 /// that the plan tells; beyond that it goes to a file, in
 /// [the directory for temporary files](std::env::temp_dir) or [another](BlockJob::spill_to).
 pub struct Blocks<'t> {
