@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench costs             # medians of many rounds
 //! cargo bench --bench costs -- --quick  # a few, to see that it runs
+//! cargo bench --bench costs -- --rounds 7
 //! ```
 //!
 //! Times, so only a quiet machine tells anything; benches/instructions.rs counts what a busy
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 use plimsoll::{Budget, Footprint, GIB, KIB, MIB, Pipeline, Stage};
 
 mod common;
+use common::{median, take_flag, take_value, time};
 
 /// A private room of the crate, built into this program, so that nothing of it need be public.
 #[allow(dead_code, unused_imports, unreachable_pub)]
@@ -25,9 +27,12 @@ mod rooms {
 use rooms::ledger::{Account, Ledger};
 
 fn main() {
-    let is = |wanted: &str| std::env::args().any(|argument| argument == wanted);
-    let quick = is("--quick") || !is("--bench");
-    let rounds = if quick { 3 } else { 101 };
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_bench = take_flag(&mut arguments, "--bench");
+    let quick = take_flag(&mut arguments, "--quick") || !is_bench;
+    let rounds = take_value(&mut arguments, "--rounds").map(|rounds| rounds.parse());
+    let rounds = rounds.transpose().expect("--rounds wants a number");
+    let rounds = rounds.unwrap_or(if quick { 3 } else { 101 });
     common::machine(quick);
     println!("\n| | median | least..most |\n|---|--:|--:|");
     row("permit, acquired and released, each under an uncontended lock", rounds, permit);
@@ -39,10 +44,10 @@ fn main() {
 /// Prints the median of what `round` says: nanoseconds.
 fn row(what: &str, rounds: usize, round: fn() -> f64) {
     round();
-    let mut nanos: Vec<f64> = (0..rounds).map(|_| round()).collect();
-    nanos.sort_by(f64::total_cmp);
-    let (least, most) = (nanos[0], nanos[rounds - 1]);
-    println!("| {what} | {:.0} ns | {least:.0}..{most:.0} |", nanos[rounds / 2]);
+    let nanos: Vec<f64> = (0..rounds).map(|_| round()).collect();
+    let least = nanos.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = nanos.iter().copied().fold(0.0, f64::max);
+    println!("| {what} | {} | {}..{} |", time(median(nanos)), time(least), time(most));
 }
 
 /// Nanoseconds for one of `times` of what `work` does.

@@ -41,6 +41,7 @@
 //! | fill large buffers again instead of making new ones | [`Buffers`] |
 //! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
 //! | keep them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
+//! | use a table that is larger than memory | [`Blocks`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -108,6 +109,7 @@
 //! | `plimsoll_stage_call_seconds{stage}` | histogram | time of each call, of one item or of light ones together |
 //! | `plimsoll_run_seconds` | histogram | time of each run |
 
+mod blocks;
 mod budget;
 mod buffers;
 mod cancel;
@@ -134,6 +136,9 @@ mod sync;
 mod table;
 mod units;
 
+pub use blocks::{
+    Best, Block, BlockError, BlockJob, BlockPlan, BlockProgress, BlockReport, Blocks, Partial, Sum,
+};
 pub use budget::Budget;
 pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
@@ -149,8 +154,9 @@ pub use report::{
 };
 pub use shared::{
     Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,
-    Section, SectionInfo, Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs,
-    SharedWriter, SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
+    Rows, Section, SectionInfo, Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap,
+    SharedStrs, SharedWriter, SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify,
+    release_large_blocks,
 };
 #[cfg(feature = "rkyv")]
 pub use shared::{NamedArchive, SharedArchive};

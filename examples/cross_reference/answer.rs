@@ -8,6 +8,7 @@ pub(crate) const NEAREST: usize = 10;
 
 /// Which known reactions that make the product are explained by which templates, and which known
 /// products are like it.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The place of the product's reaction among the lines read.
     pub(crate) reaction: u32,
@@ -24,13 +25,14 @@ pub(crate) struct Answer {
 impl Answer {
     /// Looks up in the index what the templates made of a product.
     pub(crate) fn find(index: &IndexView<'_>, outcomes: &Outcomes, scratch: &mut Scratch) -> Self {
-        Self {
-            reaction: outcomes.reaction,
-            matched: outcomes.matched,
-            distinct: outcomes.distinct,
-            hits: index.cross_reference(outcomes),
-            nearest: index.nearest(&outcomes.fingerprint, scratch).to_vec(),
-        }
+        let hits = index.cross_reference(outcomes);
+        Self::of(outcomes, hits, index.nearest(&outcomes.fingerprint, scratch).to_vec())
+    }
+
+    /// Puts together what was looked up.
+    pub(crate) fn of(outcomes: &Outcomes, hits: Vec<Hit>, nearest: Vec<Neighbour>) -> Self {
+        let &Outcomes { reaction, matched, distinct, .. } = outcomes;
+        Self { reaction, matched, distinct, hits, nearest }
     }
 
     /// The answer as a line of a file of expected results: only hits on the product's own reaction

@@ -66,6 +66,11 @@ impl Default for Args {
 }
 
 impl Args {
+    /// Whether something is to be written that wants a recording.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.html.is_some() || self.trace.is_some()
+    }
+
     /// Reads the arguments that follow the program's name; `None` if help is asked for.
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Self>, String> {
         let mut parsed = Self::default();

@@ -12,6 +12,7 @@
 
 mod answer;
 mod args;
+mod blocks;
 mod build;
 mod chemistry;
 mod expect;
@@ -34,7 +35,7 @@ use args::Args;
 use chemistry::Templates;
 use expect::Expected;
 use print::Results;
-use split::split;
+use split::{Line, fits, split};
 use store::Index;
 use unsplit::unsplit;
 
@@ -76,6 +77,19 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let templates = Templates::compile(smarts.lines())?;
     print::templates(&templates);
 
+    let products: Vec<&str> = reactions.lines().take(args.products).collect();
+    let lines: Vec<Line<'_>> = (0..).zip(products.iter().copied()).collect();
+    let mut results = Results::new(view, &products, expected);
+    if !args.unsplit && !fits(&budget, &templates, &index)? {
+        println!("\nThe index does not fit the budget: it is worked through in blocks.\n");
+        if args.is_recorded() {
+            eprintln!("cross_reference: work in blocks is not recorded: no --html, no --trace");
+        }
+        blocks::run(&budget, templates, &index, &lines, &mut results)?;
+        results.print(&smarts);
+        return Ok(results.as_expected());
+    }
+
     let stages = match args.unsplit {
         true => unsplit(templates, &smarts, &file),
         false => split(&templates, &index, view),
@@ -84,12 +98,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let pipeline = stages.build(&budget)?;
     println!("\n{}", pipeline.plan());
 
-    let products: Vec<&str> = reactions.lines().take(args.products).collect();
-    let mut results = Results::new(view, &products, expected);
     let job = pipeline.job().failures(|failure| eprintln!("{failure}"));
-    let is_recorded = args.html.is_some() || args.trace.is_some();
-    let job = if is_recorded { job.record() } else { job };
-    let report = job.run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;
+    let job = if args.is_recorded() { job.record() } else { job };
+    let report = job.run(lines.iter().copied(), |answer| results.take(answer))?;
 
     results.print(&smarts);
     println!("\n{report}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plimsoll::{Error, Footprint, Shared, SharedFile, SharedMap, SharedStrs};
+use plimsoll::{Blocks, Error, Footprint, Shared, SharedFile, SharedMap, SharedStrs};
 
 use crate::chemistry::{Fingerprint, MoleculeKey};
 use crate::index::{IndexBuilder, IndexMismatch, IndexView, Row};
@@ -56,6 +56,12 @@ impl Index {
         Footprint::table(&self.rows)
             .and(Footprint::table(&self.reactant_keys))
             .and(Footprint::table(&self.fingerprints))
+    }
+
+    /// Blocks of what is read for every product: a scan goes through all fingerprints. Of the
+    /// reactants only those of the rows found are.
+    pub(crate) fn blocks(&self) -> Blocks<'_> {
+        Blocks::of(&self.rows).and(&self.fingerprints)
     }
 
     pub(crate) fn rows(&self) -> usize {

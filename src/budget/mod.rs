@@ -225,6 +225,14 @@ impl Budget {
         Self { memory, ..self.clone() }
     }
 
+    /// What is left when `bytes` are spent on `what`.
+    pub(crate) fn less(&self, bytes: u64, what: &str) -> Self {
+        let Override { value, origin } = &self.memory;
+        let origin = format!("{} less {} for {what} ({origin})", Bytes(*value), Bytes(bytes));
+        let memory = Override { value: value.saturating_sub(bytes), origin };
+        Self { memory, ..self.clone() }
+    }
+
     /// Against what a run holds the budget.
     pub(crate) fn measure(&self) -> Measure {
         self.measure

@@ -244,6 +244,12 @@ impl Plan {
         &self.notes
     }
 
+    /// The part of the line that is there because nothing else asked for it: if something
+    /// took it, no stage would have a worker the less.
+    pub(crate) fn spare(&self) -> u64 {
+        self.line.saturating_sub(self.kept_for_items)
+    }
+
     /// Bytes that a parcel of several items may need: a fraction of either account, so
     /// that moving items together never decides what fits.
     pub(crate) fn parcel_bytes(&self) -> u64 {

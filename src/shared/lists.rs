@@ -34,8 +34,8 @@ fn structure(problem: &'static str) -> FormatProblem {
 /// ```
 #[derive(Clone)]
 pub struct SharedBytes {
-    places: Shared<[u64]>,
-    bytes: Shared<[u8]>,
+    pub(super) places: Shared<[u64]>,
+    pub(super) bytes: Shared<[u8]>,
 }
 
 impl SharedBytes {
@@ -164,7 +164,7 @@ impl fmt::Debug for SharedBytes {
 /// ```
 #[derive(Clone)]
 pub struct SharedStrs {
-    list: SharedBytes,
+    pub(super) list: SharedBytes,
     /// All bytes as one text, if they were seen to be one. Else each entry is looked
     /// at when it is asked for.
     text: Option<View<str>>,

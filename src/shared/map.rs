@@ -107,9 +107,9 @@ impl<const N: usize> Key for [u8; N] {
 /// assert_eq!((map.range(&7), map.keys()), (1..3, &[2, 7, 7][..]));
 /// ```
 pub struct SharedMap<K, V> {
-    keys: Shared<[K]>,
-    values: Shared<[V]>,
-    signposts: Shared<[u64]>,
+    pub(super) keys: Shared<[K]>,
+    pub(super) values: Shared<[V]>,
+    pub(super) signposts: Shared<[u64]>,
 }
 
 impl<K: Key, V: Element> SharedMap<K, V> {
@@ -133,6 +133,32 @@ impl<K: Key, V: Element> SharedMap<K, V> {
         let before = keys.partition_point(|other| other < key);
         let count = keys[before..].partition_point(|other| other <= key);
         start + before..start + before + count
+    }
+
+    /// Where the values of a key are among those at `rows`; empty, if none are. No other
+    /// keys are looked at than these and their neighbours, so that of a map that is worked
+    /// through in [blocks](crate::Blocks) only the block need be in memory.
+    ///
+    /// ```
+    /// let map: plimsoll::SharedMap<u64, u8> = [(2, 0), (7, 1), (7, 2), (9, 3)].into_iter().collect();
+    /// assert_eq!((map.range(&7), map.range_within(2..4, &7)), (1..3, 2..3));
+    /// assert!(map.range_within(2..4, &2).is_empty());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `rows` are beyond the map.
+    #[inline]
+    #[must_use]
+    pub fn range_within(&self, rows: Range<usize>, key: &K) -> Range<usize> {
+        let keys = &self.keys[rows.clone()];
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return rows };
+        if key < first || last < key {
+            return rows.start..rows.start;
+        }
+        let Range { start, end } = self.range(key);
+        let start = start.clamp(rows.start, rows.end);
+        start..end.clamp(start, rows.end)
     }
 
     /// All keys, sorted; each once for each of its values.

@@ -37,6 +37,7 @@ mod element;
 mod file;
 mod hand_over;
 mod header;
+mod keeper;
 mod lists;
 mod map;
 mod pages;
@@ -44,6 +45,7 @@ mod pin;
 mod prefault;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod rows;
 mod section;
 mod signposts;
 mod source;
@@ -71,6 +73,8 @@ pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
 pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
 pub use prefault::Prefault;
+pub use rows::Rows;
+pub(crate) use rows::sealed::Parts as RowsParts;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 

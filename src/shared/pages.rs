@@ -16,6 +16,7 @@ use memmap2::{Mmap, MmapOptions};
 
 use super::element::Element;
 use super::file::{self, SharedFile};
+use super::keeper::Keeper;
 use super::source::Source;
 use super::{Shared, Verify};
 use crate::error::{Error, FormatProblem};
@@ -133,6 +134,17 @@ impl Memory {
     pub(super) fn map(&self) -> &Mmap {
         &self.map
     }
+
+    /// Takes pages of a mapped file out of this process; they are read again when touched.
+    #[cfg(unix)]
+    pub(super) fn release(&self, offset: usize, length: usize) {
+        if self.kind != Kind::Copy {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: What is mapped is a file, and nobody writes through the map, so what
+            // is read later is the same. Advice that is refused changes nothing.
+            let _ = unsafe { self.map.unchecked_advise_range(advice, offset, length) };
+        }
+    }
 }
 
 impl Deref for Memory {
@@ -140,31 +152,6 @@ impl Deref for Memory {
 
     fn deref(&self) -> &[u8] {
         &self.map
-    }
-}
-
-/// What a [`View`] leads into.
-pub(super) trait Keeper: Send + Sync + 'static {
-    /// The file, if it is one.
-    fn file(&self) -> Option<&file::Inner> {
-        None
-    }
-
-    /// As `file`, as one of its owners.
-    fn into_file(self: Arc<Self>) -> Option<Arc<file::Inner>> {
-        None
-    }
-}
-
-impl<T: Element> Keeper for Box<[T]> {}
-
-impl<D: ?Sized + Sync + 'static> Keeper for Shared<D> {
-    fn file(&self) -> Option<&file::Inner> {
-        self.view.file()
-    }
-
-    fn into_file(self: Arc<Self>) -> Option<Arc<file::Inner>> {
-        self.view.owned_file()
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) struct IndexView<'a> {
     reactant_keys: &'a [MoleculeKey],
     texts: &'a SharedStrs,
     fingerprints: &'a [Fingerprint],
+    /// The rows that are looked at: all, or a block of them.
+    start: usize,
+    end: usize,
 }
 
 /// The sections do not belong together.
@@ -73,12 +76,17 @@ impl<'a> IndexView<'a> {
         if fingerprints.len() != rows.len() {
             return Err(IndexMismatch("there is not one fingerprint a row"));
         }
-        Ok(Self { rows, reactant_keys, texts, fingerprints })
+        Ok(Self { rows, reactant_keys, texts, fingerprints, start: 0, end: rows.len() })
+    }
+
+    /// The same, where nothing but a block of rows is looked at.
+    pub(crate) fn block(self, rows: Range<usize>) -> Self {
+        Self { start: rows.start, end: rows.end, ..self }
     }
 
     /// The rows of the reactions known to make a product.
     pub(crate) fn rows_of(&self, product: MoleculeKey) -> Range<usize> {
-        self.rows.range(&product)
+        self.rows.range_within(self.start..self.end, &product)
     }
 
     /// The row at a place.
@@ -125,15 +133,21 @@ impl<'a> IndexView<'a> {
         fingerprint: &Fingerprint,
         scratch: &'s mut Scratch,
     ) -> &'s [Neighbour] {
-        nearest(self.fingerprints, fingerprint, scratch)
+        nearest(&self.fingerprints[self.start..self.end], self.start, fingerprint, scratch)
     }
 }
 
 /// A template explains the reaction of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub(crate) struct Hit {
     /// The row in the index.
     pub(crate) row: u32,
     /// The number of the template.
     pub(crate) template: u32,
+}
+
+/// To be changed whenever the fields are.
+impl Element for Hit {
+    const NAME: &'static str = "plimsoll-example.Hit v1";
 }

@@ -6,15 +6,20 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use bytemuck::{Pod, Zeroable};
+use plimsoll::Element;
+
 use crate::chemistry::Fingerprint;
 
-/// Leaves the rows most like the query in the scratch, best first, ties by rising row.
+/// Leaves the rows most like the query in the scratch, best first, ties by rising row. The first
+/// of the rows is number `first`.
 ///
 /// Let a be the bits set in the query, b those in the row and c those in both. The similarity c /
 /// (a + b - c) cannot exceed c / a, since c cannot exceed b; so b is counted only for the few rows
 /// that might be good enough.
 pub(crate) fn nearest<'s>(
     rows: &[Fingerprint],
+    first: usize,
     query: &Fingerprint,
     scratch: &'s mut Scratch,
 ) -> &'s [Neighbour] {
@@ -25,7 +30,7 @@ pub(crate) fn nearest<'s>(
     let query_bits = ones(query);
     let mut worst = Similarity { common: 0, either: 1 };
     let mut full = false;
-    for (row, bits) in rows.iter().enumerate() {
+    for (row, bits) in (first..).zip(rows) {
         let common = common_ones(query, bits);
         // With no bit in the query, nothing exceeds anything, and the first rows stay.
         if full && !(Similarity { common, either: query_bits }).exceeds(worst) {
@@ -50,7 +55,8 @@ fn common_ones(a: &Fingerprint, b: &Fingerprint) -> u32 {
 }
 
 /// Bits in common over bits in either: kept as a fraction, so that comparing is exact.
-#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Similarity {
     common: u32,
     either: u32,
@@ -69,12 +75,18 @@ impl Similarity {
 }
 
 /// A row and how like its product is to the query.
-#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Neighbour {
     /// The row in the index.
     pub(crate) row: u32,
     /// How like its product is.
     pub(crate) similarity: Similarity,
+}
+
+/// To be changed whenever the fields are.
+impl Element for Neighbour {
+    const NAME: &'static str = "plimsoll-example.Neighbour v1";
 }
 
 /// Better neighbours are greater: more alike, or as alike in an earlier row.
@@ -168,7 +180,7 @@ mod tests {
             for wanted in [0, 1, 10, 1_999, 2_000, 3_000] {
                 let mut scratch = Scratch::new(wanted);
                 let found: Vec<u32> =
-                    nearest(&rows, &query, &mut scratch).iter().map(|n| n.row).collect();
+                    nearest(&rows, 0, &query, &mut scratch).iter().map(|n| n.row).collect();
                 assert_eq!(found, by_sorting(&rows, &query, wanted), "{query:?}, {wanted} wanted");
             }
         }
