@@ -89,7 +89,7 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 }
 
 impl<'r> Context<'r> {
-    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>) -> Self {
+    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>, clock: Clock) -> Self {
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
@@ -103,7 +103,7 @@ impl<'r> Context<'r> {
             policy,
             broken: Mutex::new(None),
             signals: Arc::default(),
-            clock: Clock::start(),
+            clock,
             parcel_items: AtomicU64::new(1),
         }
     }

@@ -13,6 +13,7 @@
 //! | `parcel` | what moves between them |
 //! | `context` | what all of them can reach |
 //! | `summary` | from a finished run to its report |
+//! | `simulation` | a run in virtual time: other threads, the same rules and nodes |
 
 mod assembly;
 mod context;
@@ -25,6 +26,8 @@ mod node;
 mod parcel;
 mod run;
 mod scheduler;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) mod simulation;
 mod summary;
 mod watch;
 

@@ -27,9 +27,11 @@ pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::io;
+    use std::sync::Arc;
     use std::thread::{Builder, Scope, ScopedJoinHandle};
     use std::time::{Duration, Instant};
 
+    use super::Ordering;
     use crate::fault::fallible;
 
     #[cfg(test)]
@@ -74,20 +76,32 @@ mod real {
 
     /// Time since a run began.
     #[derive(Debug)]
-    pub(crate) struct Clock(Instant);
+    pub(crate) struct Clock {
+        begun: Instant,
+        /// What it shows, if that is not the time.
+        shows: Option<Arc<AtomicU64>>,
+    }
 
     impl Clock {
         pub(crate) fn start() -> Self {
-            Self(Instant::now())
+            Self { begun: Instant::now(), shows: None }
+        }
+
+        /// A clock that shows what `shown` is set to.
+        pub(crate) fn set_by(shown: &Arc<AtomicU64>) -> Self {
+            Self { begun: Instant::now(), shows: Some(Arc::clone(shown)) }
         }
 
         pub(crate) fn nanos(&self) -> u64 {
-            u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+            match &self.shows {
+                None => u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                Some(shown) => shown.load(Ordering::Relaxed),
+            }
         }
 
         /// The moment when `nanos` will have passed.
         pub(crate) fn at(&self, nanos: u64) -> Instant {
-            self.0 + Duration::from_nanos(nanos)
+            self.begun + Duration::from_nanos(nanos)
         }
     }
 }

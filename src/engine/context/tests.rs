@@ -11,7 +11,11 @@ fn context_for(largest_item: Option<u64>) -> Context<'static> {
     let stages = ["first", "second"].map(|name| Stage::cpu(name).map(|(): ()| ()).weigh(|()| 1));
     let settings = Settings { ordered: false, window: 64, largest_item };
     let specs = stages.map(|stage| stage.spec);
-    Context::new(plan(&Budget::new(8_000, 1), &specs, &settings).expect("it fits"), None)
+    Context::new(
+        plan(&Budget::new(8_000, 1), &specs, &settings).expect("it fits"),
+        None,
+        Clock::start(),
+    )
 }
 
 fn planned() -> Cause {

@@ -5,6 +5,7 @@ use crate::budget::Budget;
 use crate::error::ItemError;
 use crate::plan::{Settings, plan};
 use crate::stage::Stage;
+use crate::sync::Clock;
 
 /// Half of the line is the oldest's; a parcel of several items may need a quarter of
 /// that, 1,000 bytes.
@@ -13,7 +14,11 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
     let settings = Settings { ordered: false, window: 64, largest_item: None };
     let plan = plan(&Budget::new(8_000, 1), &[spec], &settings).expect("it fits");
     let failures = Arc::clone(failures);
-    let cx = Context::new(plan, Some(Box::new(move |error| failures.lock().push(error))));
+    let cx = Context::new(
+        plan,
+        Some(Box::new(move |error| failures.lock().push(error))),
+        Clock::start(),
+    );
     assert_eq!((cx.plan.reserve, cx.parcel_bytes()), (4_000, 1_000));
     cx
 }
