@@ -208,6 +208,10 @@ pub(crate) struct Scheduler<T> {
 /// Time a parcel of small items should take in its slowest segment: long enough
 /// to hide the cost of a step, short enough to keep latency and the tail low.
 const PARCEL_NANOS: f64 = 100_000.0;
+/// From one turn with the lock to the next, whichever core's, so much time should pass at
+/// the least: a turn takes up to 1.4 us where the state comes from another core's caches,
+/// and those who find the lock taken too often end up asleep.
+const TURN_NANOS: f64 = 5_000.0;
 /// Items in a parcel at the most.
 const PARCEL_ITEMS: u64 = 8_192;
 /// Weight of the latest measurement in the running cost an item.
@@ -404,10 +408,14 @@ impl<T> Scheduler<T> {
 
     /// Items of the parcels a pull or a `flat_map` should make next.
     pub(crate) fn parcel_items(&self) -> u64 {
-        let slowest =
-            self.segments.iter().map(|segment| segment.nanos_per_item).fold(0.0, f64::max);
-        let by_cost = if slowest > 0.0 { (PARCEL_NANOS / slowest) as u64 } else { 1 };
-        by_cost.clamp(1, PARCEL_ITEMS)
+        let costs = self.segments.iter().map(|segment| segment.nanos_per_item);
+        let (slowest, all) =
+            costs.fold((0.0, 0.0), |(most, sum), cost| (cost.max(most), cost + sum));
+        // A parcel is pulled and goes through every segment, the sink's included.
+        let turns = (self.cores * (self.segments.len() + 1)) as f64;
+        let items = (PARCEL_NANOS / slowest).max(TURN_NANOS * turns / all);
+        // Nothing is known at first: then it is infinite.
+        if items.is_finite() { (items as u64).clamp(1, PARCEL_ITEMS) } else { 1 }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
