@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
-use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
+use crate::plan::{Plan, Settings, default_window, plan};
 use crate::report::Monitor;
 use crate::report::Report;
 use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, weigher};
@@ -50,7 +50,9 @@ pub struct Pipeline<'env, I, O> {
 pub struct PipelineBuilder<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
     specs: Vec<StageSpec>,
+    /// The window is set when the cores are known, unless the user said.
     settings: Settings,
+    window: Option<u64>,
     source_weigher: Option<Weigher<'env, I>>,
 }
 
@@ -61,7 +63,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
         PipelineBuilder {
             specs: vec![first.spec.clone()],
             link: Box::new(First(first)),
-            settings: Settings { ordered: false, window: DEFAULT_WINDOW, largest_item: None },
+            settings: Settings { ordered: false, window: 0, largest_item: None },
+            window: None,
             source_weigher: None,
         }
     }
@@ -78,11 +81,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
     pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
-        let Self { link, mut specs, settings, source_weigher } = self;
+        let Self { link, mut specs, settings, window, source_weigher } = self;
         let index = specs.len();
         specs.push(stage.spec.clone());
         let link = Box::new(Then { before: link, stage, index });
-        PipelineBuilder { link, specs, settings, source_weigher }
+        PipelineBuilder { link, specs, settings, window, source_weigher }
     }
 
     /// Delivers outputs in the order of the source. Default: as they are
@@ -94,11 +97,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Lets at most `items` items be aboard: read and without a fate yet. Default:
-    /// 16,384. While that many are aboard the source is not read; outputs that
+    /// 16,384, and beyond 16 cores 64 for each pair of cores. While that many are aboard the source is not read; outputs that
     /// wait for their turn are aboard, too. What a `flat_map` makes may exceed
     /// it, within the line.
     pub fn window(mut self, items: u64) -> Self {
-        self.settings.window = items;
+        self.window = Some(items);
         self
     }
 
@@ -128,7 +131,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// fit, or workers that a variable demands do not; [`Error::NameClash`],
     /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
     /// cannot be worked with.
-    pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
+    pub fn build(mut self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
+        self.settings.window = self.window.unwrap_or_else(|| default_window(budget.cores()));
         let plan = plan(budget, &self.specs, &self.settings)?;
         Ok(Pipeline { link: self.link, plan, source_weigher: self.source_weigher })
     }

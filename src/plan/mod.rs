@@ -35,8 +35,14 @@ pub(crate) struct Settings {
     pub(crate) largest_item: Option<u64>,
 }
 
-/// Items aboard at the most, unless the pipeline says otherwise.
-pub(crate) const DEFAULT_WINDOW: u64 = 16_384;
+/// Items aboard at the most on `cores`, unless the pipeline says otherwise: some parcels for
+/// each core, which grow with the cores that share the scheduler.
+pub(crate) fn default_window(cores: usize) -> u64 {
+    let cores = cores as u64;
+    LEAST_WINDOW.max(cores.saturating_mul(cores).saturating_mul(64))
+}
+
+const LEAST_WINDOW: u64 = 16_384;
 
 /// How one run of a pipeline will use a budget: two runs at once use it twice. Made by
 /// [`PipelineBuilder::build`](crate::PipelineBuilder::build); its `Display` is a
