@@ -1,46 +1,68 @@
-//! scaling exploration (unfinished)
+//! How Plimsoll grows: with cores and memory that this machine lacks, and with items.
+//!
+//! ```sh
+//! cargo bench --bench growth                   # every table
+//! cargo bench --bench growth -- costs check    # those of that name
+//! cargo bench --bench growth -- --quick        # a part of the work, to see that it runs
+//! ```
+//!
+//! | table | tells |
+//! |---|---|
+//! | `costs` | what locks, steps and wake-ups cost on this machine, measured on the real engine |
+//! | `check` | real runs on one and on two cores beside simulated ones of the same pipelines |
+//! | `scale` | simulated runs on 1 to 128 cores and 4 GiB to 1 TiB, and what limits them |
+//! | `length` | real runs of 10,000 to 100 million items: time an item, and memory |
+//!
+//! The simulation is the crate's own, `src/engine/simulation`: the planner, the scheduler
+//! and the nodes of a real run in virtual time. It is fed with the costs measured just
+//! before, so `check` and `scale` want a machine that has nothing else to do.
+//!
+//! | file | one purpose |
+//! |---|---|
+//! | `pace` | time that passes by computing, or on a clock that is told |
+//! | `loads` | pipelines that run at either pace |
+//! | `costs`, `check`, `scale`, `length` | a table each |
+
+#[path = "growth/check.rs"]
+mod check;
+#[path = "growth/costs.rs"]
+mod costs;
+#[path = "growth/length.rs"]
+mod length;
+#[path = "growth/loads.rs"]
+mod loads;
 #[path = "growth/pace.rs"]
 mod pace;
-use pace::Pace;
-use plimsoll::simulation::{Machine, VirtualClock};
-use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
-
-const M: Machine = Machine {
-    hold_own: 300,
-    hold_other: 1_200,
-    step: 300,
-    pass: 150,
-    lock_spin: 3_000,
-    wake: 6_000,
-    woken_after: 14_000,
-    look: 25,
-    spawn: 20_000,
-};
+#[path = "growth/scale.rs"]
+mod scale;
 
 fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    let (per_item, each) = (args[0], args[1]);
-    for ordered in [false, true] {
-    for cores in [1usize, 2, 4, 8, 16, 32, 64, 128] {
-        let clock = VirtualClock::new();
-        let pace = Pace::Virtual(clock.clone());
-        let items = each * cores as u64;
-        let stage = |n: u64| { let pace = pace.clone(); move |i: u64| pace.compute(n, i) };
-        let p = Pipeline::new(Stage::cpu("a").map(stage(per_item / 4)))
-            .then(Stage::memory("b", Footprint::none()).map(stage(per_item / 2)))
-            .then(Stage::cpu("c").map(stage(per_item / 4)));
-        let p = if ordered { p.ordered() } else { p };
-        let p = p.build(&Budget::new(64 * GIB, cores)).unwrap();
-        let src = pace.clone();
-        let snk = pace.clone();
-        let real = std::time::Instant::now();
-        let f = p.job().simulate((0..items).map(move |i| src.compute(20, i)), move |i| { snk.compute(20, i); }, &clock, &M).unwrap();
-        let c = &f.costs;
-        let all = f.report.threads() as f64 * f.report.elapsed().as_nanos() as f64 / 100.0;
-        println!("{} cores {cores:4} eff {:.3} elapsed {:?} items {items} steps {} ({:.1} items) lock {:.2} | calls {:.1} steps {:.1} hold {:.1} wait {:.1} wake {:.1} idle {:.1} | wakes/step {:.2} decide {} ns/lock aboard {} sim {:?}",
-            if ordered {"ord"} else {"un "},
-            f.efficiency(), f.report.elapsed(), c.steps, items as f64 * 4.0 / c.steps as f64, c.held.as_secs_f64() / f.report.elapsed().as_secs_f64(),
-            c.threads.calls as f64 / all, c.threads.steps as f64 / all, c.threads.holding as f64/all, c.threads.waiting as f64/all, c.threads.waking as f64/all, c.threads.idle as f64/all,
-            c.wakes as f64 / c.steps as f64, c.deciding.as_nanos() as u64 / c.locks, f.report.most_aboard(), real.elapsed());
-    }}
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let mut take = |flag: &str| {
+        let before = names.len();
+        names.retain(|name| name != flag);
+        names.len() < before
+    };
+    // `cargo bench` says so; whoever else runs this wants to see that it works.
+    let is_bench = take("--bench");
+    let quick = take("--quick") || !is_bench;
+    let chosen = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    if quick {
+        println!("A quick look: these figures say nothing.");
+    }
+    let needs_costs = ["costs", "check", "scale"].into_iter().any(chosen);
+    if needs_costs {
+        let loops = pace::calibrate();
+        let machine = costs::measure(quick);
+        costs::print(&machine);
+        if chosen("check") {
+            check::table(loops, &machine, quick);
+        }
+        if chosen("scale") {
+            scale::tables(&machine, quick);
+        }
+    }
+    if chosen("length") {
+        length::table(quick);
+    }
 }

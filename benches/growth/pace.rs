@@ -9,7 +9,9 @@ use plimsoll::simulation::VirtualClock;
 #[derive(Clone)]
 pub(crate) enum Pace {
     /// By arithmetic, so many loops a microsecond.
-    Real { loops: u64 },
+    Real {
+        loops: u64,
+    },
     Virtual(VirtualClock),
 }
 

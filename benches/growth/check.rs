@@ -1,0 +1,49 @@
+//! Real runs beside simulated ones of the same pipelines.
+
+use std::time::Instant;
+
+use plimsoll::simulation::{Machine, VirtualClock};
+
+use crate::costs::median;
+use crate::loads::{CHECKED, Load, sink, source};
+use crate::pace::Pace;
+
+pub(crate) fn table(loops: u64, machine: &Machine, quick: bool) {
+    println!("\n### check: real runs, and simulated ones of the same plans\n");
+    println!(
+        "| load | cores | real ms | simulated ms | simulated to real |\n|---|--:|--:|--:|--:|"
+    );
+    let mut furthest = 0.0f64;
+    for load in &CHECKED {
+        for cores in [1, 2] {
+            let items = load.items * cores as u64 / if quick { 50 } else { 1 };
+            let real = median(if quick { 1 } else { 5 }, || real(load, cores, items, loops));
+            let simulated = simulated(load, cores, items, machine);
+            let ratio = simulated as f64 / real as f64;
+            furthest = furthest.max((ratio - 1.0).abs());
+            let (real, simulated) = (real as f64 / 1e6, simulated as f64 / 1e6);
+            println!("| {} | {cores} | {real:.1} | {simulated:.1} | {ratio:.3} |", load.name);
+        }
+    }
+    println!("\nThe furthest off: {:.1} %.", 100.0 * furthest);
+}
+
+fn real(load: &Load, cores: usize, items: u64, loops: u64) -> u64 {
+    let pace = Pace::Real { loops };
+    let pipeline = load.pipeline(&pace, cores);
+    let mut sum = 0;
+    let begun = Instant::now();
+    pipeline.run(source(&pace, items), sink(&pace, &mut sum)).expect("nothing fails");
+    let took = begun.elapsed().as_nanos() as u64;
+    assert_ne!(sum, 0, "something was delivered");
+    took
+}
+
+fn simulated(load: &Load, cores: usize, items: u64, machine: &Machine) -> u64 {
+    let clock = VirtualClock::new();
+    let pace = Pace::Virtual(clock.clone());
+    let mut sum = 0;
+    let job = load.pipeline(&pace, cores);
+    let forecast = job.job().simulate(source(&pace, items), sink(&pace, &mut sum), &clock, machine);
+    forecast.expect("nothing fails").report.elapsed().as_nanos() as u64
+}
