@@ -119,8 +119,8 @@ fn batches(pace: &Pace) -> Builder {
     let prepare = Stage::cpu("prepare").map(move |item| one.compute(30_000, item));
     let together = Stage::memory("together", Footprint::none());
     let together = together.map_batch(16, move |items: Vec<u64>| {
-        many.compute(50_000 + 10_000 * items.len() as u64, 0);
-        items
+        let nothing = many.compute(50_000 + 10_000 * items.len() as u64, 0);
+        items.into_iter().map(|item| item + nothing).collect()
     });
     Pipeline::new(prepare).then(together)
 }
