@@ -1,24 +1,25 @@
-//! Real runs beside simulated ones of the same pipelines.
+//! Real runs beside simulated ones of the same pipelines. Of the real ones the quickest
+//! counts: whatever else the machine does only adds to it.
 
 use std::time::Instant;
 
 use plimsoll::simulation::{Machine, VirtualClock};
 
-use crate::costs::median;
 use crate::loads::{CHECKED, Load, sink, source};
-use crate::pace::Pace;
+use crate::pace::{Pace, oversleep};
 
 pub(crate) fn table(loops: u64, machine: &Machine, quick: bool) {
     println!("\n### check: real runs, and simulated ones of the same plans\n");
     println!(
         "| load | cores | real ms | simulated ms | simulated to real |\n|---|--:|--:|--:|--:|"
     );
-    let mut furthest = 0.0f64;
+    let (mut furthest, late) = (0.0f64, oversleep());
     for load in &CHECKED {
         for cores in [1, 2] {
             let items = load.items * cores as u64 / if quick { 50 } else { 1 };
-            let real = median(if quick { 1 } else { 5 }, || real(load, cores, items, loops));
-            let simulated = simulated(load, cores, items, machine);
+            let rounds = if quick { 1 } else { 7 };
+            let real = (0..rounds).map(|_| real(load, cores, items, loops)).min().expect("a round");
+            let simulated = simulated((load, cores), items, machine, late);
             let ratio = simulated as f64 / real as f64;
             furthest = furthest.max((ratio - 1.0).abs());
             let (real, simulated) = (real as f64 / 1e6, simulated as f64 / 1e6);
@@ -39,9 +40,9 @@ fn real(load: &Load, cores: usize, items: u64, loops: u64) -> u64 {
     took
 }
 
-fn simulated(load: &Load, cores: usize, items: u64, machine: &Machine) -> u64 {
+fn simulated((load, cores): (&Load, usize), items: u64, machine: &Machine, late: u64) -> u64 {
     let clock = VirtualClock::new();
-    let pace = Pace::Virtual(clock.clone());
+    let pace = Pace::Virtual { clock: clock.clone(), late };
     let mut sum = 0;
     let job = load.pipeline(&pace, cores);
     let forecast = job.job().simulate(source(&pace, items), sink(&pace, &mut sum), &clock, machine);

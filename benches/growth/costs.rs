@@ -180,7 +180,7 @@ fn each(rounds: u64, mut deed: impl FnMut()) -> u64 {
     tries.min().expect("there were tries")
 }
 
-pub(crate) fn median(rounds: usize, measure: impl FnMut() -> u64) -> u64 {
+fn median(rounds: usize, measure: impl FnMut() -> u64) -> u64 {
     middle(std::iter::repeat_with(measure).take(rounds).collect())
 }
 

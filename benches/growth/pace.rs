@@ -1,7 +1,8 @@
 //! How the time of an item passes: by computing, or by a clock that is told.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use plimsoll::simulation::VirtualClock;
 
@@ -9,10 +10,9 @@ use plimsoll::simulation::VirtualClock;
 #[derive(Clone)]
 pub(crate) enum Pace {
     /// By arithmetic, so many loops a microsecond.
-    Real {
-        loops: u64,
-    },
-    Virtual(VirtualClock),
+    Real { loops: u64 },
+    /// A wait lasts longer by `late` nanoseconds than was asked for.
+    Virtual { clock: VirtualClock, late: u64 },
 }
 
 impl Pace {
@@ -25,7 +25,7 @@ impl Pace {
                 // Whoever wants the value must wait for the loops.
                 value + (mixed & black_box(0))
             }
-            Self::Virtual(clock) => {
+            Self::Virtual { clock, .. } => {
                 clock.pass(nanos);
                 value
             }
@@ -35,8 +35,8 @@ impl Pace {
     /// Lets `nanos` pass that a core need not compute.
     pub(crate) fn wait(&self, nanos: u64, value: u64) -> u64 {
         match self {
-            Self::Real { .. } => std::thread::sleep(std::time::Duration::from_nanos(nanos)),
-            Self::Virtual(clock) => clock.pass(nanos),
+            Self::Real { .. } => thread::sleep(Duration::from_nanos(nanos)),
+            Self::Virtual { clock, late } => clock.pass(nanos + late),
         }
         value
     }
@@ -57,6 +57,17 @@ pub(crate) fn calibrate() -> u64 {
     });
     let least = nanos.min().expect("there were tries");
     LOOPS * 1_000 / least.max(1)
+}
+
+/// How much longer than asked for a sleep of 2 ms lasts, nanoseconds.
+pub(crate) fn oversleep() -> u64 {
+    let asked = Duration::from_millis(2);
+    let late = (0..20).map(|_| {
+        let begun = Instant::now();
+        thread::sleep(asked);
+        (begun.elapsed() - asked).as_nanos() as u64
+    });
+    late.min().expect("there were tries")
 }
 
 /// A number that looks random.
