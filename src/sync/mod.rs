@@ -31,8 +31,8 @@ mod real {
     use std::thread::{Builder, Scope, ScopedJoinHandle};
     use std::time::{Duration, Instant};
 
-    use super::Ordering;
     use crate::fault::fallible;
+    use std::sync::atomic::Ordering;
 
     #[cfg(test)]
     use super::counted::handed_on;
