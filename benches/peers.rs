@@ -30,6 +30,7 @@
 mod block_rivals;
 #[path = "peers/blocks.rs"]
 mod blocks;
+mod common;
 #[path = "peers/job.rs"]
 mod job;
 #[path = "peers/loads.rs"]
@@ -47,6 +48,7 @@ mod runner;
 #[path = "peers/tables.rs"]
 mod tables;
 
+use common::{take_flag, take_value};
 use job::Scale;
 
 fn main() {
@@ -58,6 +60,7 @@ fn main() {
     let is_bench = take_flag(&mut arguments, "--bench");
     let quick = take_flag(&mut arguments, "--quick") || !is_bench;
     let rounds = take_value(&mut arguments, "--rounds");
+    let rounds = rounds.map(|rounds| rounds.parse().expect("a number of rounds"));
     let scale = Scale { part: if quick { 50 } else { 1 }, loops: loads::calibrate() };
     let chosen = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|start| name.starts_with(start.as_str()))
@@ -68,24 +71,11 @@ fn main() {
         eprintln!("no table of that name; there are {}", names.join(", "));
         std::process::exit(2);
     }
-    print::machine(quick);
+    common::machine(quick);
     for (index, table) in tables.iter().enumerate() {
         if chosen(table.name) {
             let rounds = if quick { 1 } else { rounds.unwrap_or(table.rounds) };
             print::table(table, &runner::run(index, table, scale, rounds));
         }
     }
-}
-
-fn take_flag(arguments: &mut Vec<String>, flag: &str) -> bool {
-    let before = arguments.len();
-    arguments.retain(|argument| argument != flag);
-    arguments.len() < before
-}
-
-fn take_value(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {
-    let place = arguments.iter().position(|argument| argument == flag)?;
-    arguments.remove(place);
-    assert!(place < arguments.len(), "{flag} wants a number");
-    Some(arguments.remove(place).parse().expect("a number of rounds"))
 }

@@ -72,10 +72,15 @@ pub(crate) struct Tightening {
 /// Drift up to this is the price of any allocator.
 const LEAST_TOLERANCE: u64 = 16 << 20;
 
+/// What drift is let be in a run on `memory` bytes: a sixteenth of them, or 16 MiB.
+pub(crate) fn tolerance(memory: u64) -> u64 {
+    LEAST_TOLERANCE.max(memory / 16)
+}
+
 impl Tightening {
-    /// For a run on `memory` bytes: a sixteenth of them, or 16 MiB, is tolerated.
+    /// For a run on `memory` bytes.
     pub(crate) fn new(memory: u64) -> Self {
-        Self { tolerance: LEAST_TOLERANCE.max(memory / 16), in_force: 0, drifting: false }
+        Self { tolerance: tolerance(memory), in_force: 0, drifting: false }
     }
 
     pub(crate) fn tolerance(&self) -> u64 {

@@ -182,6 +182,23 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The system refused to keep a shared file in memory.
+    #[error(
+        "cannot pin the {} of {}: {source}; {}go without the pin, or raise the limit (`ulimit -l`)",
+        Bytes(*bytes), path.display(), may_lock(*allowed)
+    )]
+    SharedPin {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the file.
+        bytes: u64,
+        /// Bytes that this process may lock in all (`RLIMIT_MEMLOCK`), if there is such a
+        /// limit and the system tells it.
+        allowed: Option<u64>,
+        /// The system's reason.
+        source: io::Error,
+    },
+
     /// Somebody else is building the file at this moment.
     #[error(
         "{} is being built by another writer, which will give it its name; wait for it, or, \
@@ -230,6 +247,11 @@ fn would_do(enough: Option<u64>) -> String {
         Some(bytes) if bytes.is_multiple_of(MIB) => format!(", {}MiB would do", bytes / MIB),
         Some(bytes) => format!(", {bytes} bytes would do"),
     }
+}
+
+fn may_lock(allowed: Option<u64>) -> String {
+    let told = |bytes| format!("this process may lock {} in all; ", Bytes(bytes));
+    allowed.map(told).unwrap_or_default()
 }
 
 impl fmt::Debug for Error {

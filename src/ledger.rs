@@ -181,6 +181,12 @@ impl Ledger {
         self.common_limit + self.reserve_limit
     }
 
+    /// Bytes of the line that nobody holds and that are not withheld.
+    pub(crate) fn unlent(&self) -> u64 {
+        // Overweight may exceed the line.
+        self.line().saturating_sub(self.held()).saturating_sub(self.tightened)
+    }
+
     /// Bytes of the line that are withheld.
     pub(crate) fn tightened(&self) -> u64 {
         self.tightened

@@ -38,7 +38,9 @@
 //! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
 //! | read who gets what and why | [`Plan`] |
 //! | read what happened | [`Report`] |
-//! | share large tables, lists and maps | [`SharedFile`], [`Shared`] |
+//! | fill large buffers again instead of making new ones | [`Buffers`] |
+//! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
+//! | keep them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
 //! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
@@ -53,7 +55,8 @@
 //! Every step is admitted by a ledger before it starts. Bytes wait in one of four
 //! ways: a worker's ([`Footprint::per_worker`]), a stage's
 //! ([`Footprint::shared`]), a call's ([`Footprint::per_item`]) and a waiting item's
-//! ([`Stage::weigh`]). A part of the line is reserved for the oldest item, which
+//! ([`Stage::weigh`]). What must stay in memory of shared data ([`Footprint::table`]) is taken
+//! off the budget beside them. A part of the line is reserved for the oldest item, which
 //! can therefore always go on.
 
 //! # Real memory
@@ -82,11 +85,14 @@
 //! | feature | adds |
 //! |---|---|
 //! | `tracing` | events of the target `plimsoll`: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
+//! | `serde` | `Serialize` for [`Plan`] and [`Snapshot`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.
 
 mod budget;
+mod buffers;
 mod cancel;
 mod drift;
 mod engine;
@@ -98,6 +104,8 @@ mod ledger;
 mod outcome;
 mod pipeline;
 mod plan;
+#[cfg(feature = "progress")]
+mod progress;
 mod queue;
 mod report;
 mod resident;
@@ -106,28 +114,39 @@ mod signal;
 mod stage;
 mod stream;
 mod sync;
+mod table;
 mod units;
 
 pub use budget::Budget;
+pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
 pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
 pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
-pub use plan::{Plan, StagePlan};
+pub use plan::{Plan, StagePlan, TablePlan};
+#[cfg(feature = "progress")]
+pub use progress::Progress;
 pub use report::{
-    MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
 };
 pub use shared::{
-    BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Section, SectionInfo,
-    Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs, SharedWriter,
-    SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
+    Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,
+    Section, SectionInfo, Shared, SharedBytes, SharedFile, SharedFileWriter, SharedMap, SharedStrs,
+    SharedWriter, SliceWriter, StrsWriter, VERIFY_AUTO_BYTES, Verify, release_large_blocks,
 };
 #[cfg(feature = "rkyv")]
 pub use shared::{NamedArchive, SharedArchive};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
+pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+
+/// From a task to a program, step by step. There is nothing but text in it.
+pub mod guide {
+    #[doc = include_str!("guide/shared_tables.md")]
+    pub mod shared_tables {}
+}
 
 /// The door of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 #[cfg(not(any(loom, shuttle)))]
 use crate::budget::Measure;
+use crate::buffers::{Buffers, Pools};
 use crate::cancel::CancelToken;
 #[cfg(not(any(loom, shuttle)))]
 use crate::engine::simulation::{self, Costs, Forecast, Machine, VirtualClock};
@@ -19,7 +20,7 @@ use crate::outcome::{RunError, SinkResult};
 use crate::plan::{Plan, Settings, default_window, plan};
 use crate::report::Monitor;
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, weigher};
+use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, guard, weigher};
 use crate::stream::Stream;
 use crate::sync::{Clock, Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
@@ -43,6 +44,7 @@ pub struct Pipeline<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
     plan: Plan,
     source_weigher: Option<Weigher<'env, I>>,
+    pools: Pools<'env>,
 }
 
 /// Stages joined, not yet planned. Made by [`Pipeline::new`].
@@ -54,6 +56,7 @@ pub struct PipelineBuilder<'env, I, O> {
     settings: Settings,
     window: Option<u64>,
     source_weigher: Option<Weigher<'env, I>>,
+    pools: Pools<'env>,
 }
 
 impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
@@ -66,6 +69,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
             settings: Settings { ordered: false, window: 0, largest_item: None },
             window: None,
             source_weigher: None,
+            pools: Pools::default(),
         }
     }
 }
@@ -81,11 +85,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
     pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
-        let Self { link, mut specs, settings, window, source_weigher } = self;
+        let Self { link, mut specs, settings, window, source_weigher, pools } = self;
         let index = specs.len();
         specs.push(stage.spec.clone());
         let link = Box::new(Then { before: link, stage, index });
-        PipelineBuilder { link, specs, settings, window, source_weigher }
+        PipelineBuilder { link, specs, settings, window, source_weigher, pools }
     }
 
     /// Delivers outputs in the order of the source. Default: as they are
@@ -124,6 +128,24 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
+    /// Answers for what lies idle in `buffers`: runs count it against the line. May be
+    /// called for several.
+    pub fn buffers<T: Send + 'env>(mut self, buffers: &Buffers<T>) -> Self {
+        self.pools.join(buffers.pool());
+        self
+    }
+
+    /// How the pipeline would use `budget`, which this machine need not have. Nothing is
+    /// built, so that many budgets can be compared: see [`Plan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
+        let window = self.window.unwrap_or_else(|| default_window(budget.cores()));
+        plan(budget, &self.specs, &Settings { window, ..self.settings.clone() })
+    }
+
     /// Plans the pipeline on `budget`. No thread is started.
     ///
     /// # Errors
@@ -132,10 +154,10 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// fit, or workers that a variable demands do not; [`Error::NameClash`],
     /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
     /// cannot be worked with.
-    pub fn build(mut self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
-        self.settings.window = self.window.unwrap_or_else(|| default_window(budget.cores()));
-        let plan = plan(budget, &self.specs, &self.settings)?;
-        Ok(Pipeline { link: self.link, plan, source_weigher: self.source_weigher })
+    pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
+        let plan = self.plan(budget)?;
+        let Self { link, source_weigher, pools, .. } = self;
+        Ok(Pipeline { link, plan, source_weigher, pools })
     }
 }
 
@@ -178,8 +200,15 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
 
     /// A run with options: a cancel token, a time limit, a place for failures.
     pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O> {
-        let (stall_after, monitor) = (DEFAULT_STALL, None);
-        Job { pipeline: self, cancel: None, time_limit: None, failures: None, stall_after, monitor }
+        Job {
+            pipeline: self,
+            cancel: None,
+            time_limit: None,
+            failures: None,
+            stall_after: DEFAULT_STALL,
+            monitor: None,
+            record: false,
+        }
     }
 }
 
@@ -230,6 +259,7 @@ pub struct Job<'p, 'f, 'env, I, O> {
     failures: Option<FailureSink<'f>>,
     stall_after: Duration,
     monitor: Option<Monitor>,
+    record: bool,
 }
 
 /// A call that has lasted so long is a stall, unless the job says otherwise.
@@ -261,6 +291,18 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// Shows the run in `monitor` while it is under way.
     pub fn monitor(mut self, monitor: &Monitor) -> Self {
         self.monitor = Some(monitor.clone());
+        self
+    }
+
+    /// Records the run: which thread was at which stage when, the bytes aboard, the depth
+    /// of the queues. Default: not recorded. The [`Report`] shows it as a page
+    /// ([`Report::write_html`]) or a trace ([`Report::write_trace`]).
+    ///
+    /// A recording takes some 10 MiB at the most, however long the run: the longer it
+    /// lasts, the coarser its times are. It costs some tens of nanoseconds for each
+    /// parcel of items and stage.
+    pub fn record(mut self) -> Self {
+        self.record = true;
         self
     }
 
@@ -345,7 +387,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         });
         let run = self.prepare((plan, clock), source, end, false);
         driver(&run, threads);
-        run.publish();
+        run.publish(true);
         let report = report_of(&run, threads);
         let error = error_of(&run, time_limit);
         // The source and the sink are user code when they are dropped, too.
@@ -369,7 +411,8 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         'f: 'r,
         It: Iterator<Item = I> + Send + 'r,
     {
-        let Self { pipeline, cancel, time_limit, failures, stall_after, monitor } = self;
+        let Self { pipeline, cancel, time_limit, failures, stall_after, monitor, record } = self;
+        let expected = monitor.as_ref().and_then(|_| exact_length(&source));
         let source = Source {
             items: Mutex::new(Quietly::new(source)),
             weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
@@ -377,11 +420,11 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
             next: pipeline.link.assemble(&plan, end),
         };
         let failures = failures.map(|sink| sink as _);
-        let cx = Context::new(plan, failures, clock);
+        let cx = Context::new(plan, failures, pipeline.pools.clone(), clock);
         if let Some(token) = cancel {
             token.attach(&cx.signals);
         }
-        let orders = Orders { stall_after, monitor };
+        let orders = Orders { stall_after, monitor, record, expected };
         Run::new(cx, Box::new(source), outside_sink, time_limit, orders)
     }
 }
@@ -405,6 +448,12 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
         let run = self.prepare(plan, source.into_iter(), Arc::clone(&outlet) as _, true);
         Stream::start(Arc::new(run), outlet, time_limit)
     }
+}
+
+/// How many items `source` has, if it knows. A panic of its `size_hint` is told when it is read.
+fn exact_length<I>(source: &impl Iterator<Item = I>) -> Option<u64> {
+    let (least, most) = guard(|| source.size_hint()).ok()?;
+    (Some(least) == most).then_some(least as u64)
 }
 
 /// Works on `run` with `threads` threads, this one included, and one that watches.

@@ -81,7 +81,7 @@ impl<O> Stream<O> {
                 std::panic::resume_unwind(panic);
             }
         }
-        run.publish();
+        run.publish(true);
         let report = report_of(&run, run.cx.plan.threads());
         self.report = Some(report.clone());
         let error = error_of(&run, self.time_limit);
@@ -136,7 +136,7 @@ impl<O> Drop for Stream<O> {
             // A panic of ours is told by `finish`; here it could only abort.
             let _ = thread.join();
         }
-        run.publish();
+        run.publish(true);
         forget_quietly(run.cx.take_error());
         forget_quietly(run);
     }

@@ -1,6 +1,7 @@
 //! Byte sizes: the constants users multiply by and the way sizes are printed.
 
 use std::fmt;
+use std::time::Duration;
 
 /// 1,024 bytes.
 pub const KIB: u64 = 1 << 10;
@@ -35,9 +36,40 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A time that prints itself in the largest fitting unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief(pub(crate) Duration);
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, f64); 3] = [("s", 1e9), ("ms", 1e6), ("us", 1e3)];
+        let nanos = self.0.as_nanos() as f64;
+        // What would be rounded up to 1,000 of a unit is told in the next.
+        let text = match UNITS.iter().find(|(_, unit)| nanos >= 0.99995 * unit) {
+            Some((name, unit)) => format!("{:.1} {name}", nanos / unit),
+            None => format!("{nanos} ns"),
+        };
+        f.pad(&text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_told_in_its_unit() {
+        for (nanos, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_000, "1.0 us"),
+            (999_949, "999.9 us"),
+            (999_951, "1.0 ms"),
+            (7_200_000_000_000, "7200.0 s"),
+        ] {
+            assert_eq!(Brief(Duration::from_nanos(nanos)).to_string(), text);
+        }
+    }
 
     #[test]
     fn every_unit_starts_at_its_own_size() {

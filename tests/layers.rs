@@ -14,14 +14,14 @@ use text::{functions, imports, longest_climb, modules, places, without_tests};
 /// the words of level 0 (without cycles) and level 4, where each may import those
 /// before it.
 const LAYERS: [&[&str]; 6] = [
-    &["error", "fault", "item", "units", "signal", "sync"],
+    &["error", "fault", "item", "units", "signal", "sync", "table"],
     &[
-        "stage", "budget", "ledger", "queue", "frontier", "cancel", "report", "shared", "drift",
-        "resident",
+        "stage", "budget", "buffers", "ledger", "queue", "frontier", "cancel", "report", "shared",
+        "drift", "resident",
     ],
     &["plan"],
     &["engine"],
-    &["outcome", "stream", "pipeline"],
+    &["progress", "outcome", "stream", "pipeline"],
     &["lib"],
 ];
 

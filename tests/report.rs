@@ -34,6 +34,12 @@ fn the_time_of_every_worker_is_accounted_for() {
         // What is missing went into moving items about.
         assert!((0.7 * all..1.01 * all).contains(&told), "{told} s of {all} s: {report}");
     }
+    let times: Vec<_> = report.stages().iter().filter_map(StageReport::item_times).collect();
+    for (times, least) in times.iter().zip([1, 2].map(Duration::from_millis)) {
+        // A percentile is that of a class of times.
+        assert!(times.p50() >= least - least / 32 && times.p99() <= times.max(), "{report}");
+        assert_eq!(times.together(), 1.0, "{report}");
+    }
     let state = &report.stages()[1];
     assert!(state.set_up() >= Duration::from_millis(20), "{report}");
     assert!(state.busy() >= Duration::from_millis(200), "{report}");
@@ -68,6 +74,20 @@ fn every_figure_of_a_run_is_told() {
     assert_eq!(text.matches("(runs in one go with the stage above)").count(), 1, "{report}");
     #[cfg(target_os = "linux")]
     assert!(report.peak_resident() > Some(MIB), "{report}");
+}
+
+#[test]
+fn an_item_of_a_flat_map_takes_what_its_draws_take() {
+    let parts = |n: u64| (0..3).inspect(move |_| sleep(Duration::from_millis(n)));
+    let split = Stage::cpu("split").flat_map(parts);
+    let pipeline = Pipeline::new(split).build(&Budget::new(MIB, 2)).expect("it fits");
+    let report = pipeline.run([1, 5], drop).expect("nothing fails");
+    let times = report.stages()[0].item_times().expect("there were calls");
+    let (short, long) = (Duration::from_millis(3), Duration::from_millis(15));
+    assert!(times.p50() >= short - short / 32 && times.max() >= long, "{report}");
+    assert_eq!(times.together(), 1.0, "{report}");
+    #[cfg(target_os = "linux")]
+    assert!(report.cpu_time().is_some_and(|time| time > Duration::ZERO), "{report}");
 }
 
 #[test]

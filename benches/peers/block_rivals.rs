@@ -5,11 +5,12 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use plimsoll::{Budget, Footprint, Pipeline, Stage};
+use plimsoll::{Budget, Buffers, Footprint, Pipeline, Stage};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::blocks::{Block, Blocks, Second};
-use crate::job::{Outcome, Setting, cores};
+use crate::blocks::{Block, Blocks, Second, Words};
+use crate::common::cores;
+use crate::job::{Outcome, Setting};
 
 /// Memory workers of W4b.
 const WAITERS: usize = 8;
@@ -111,16 +112,31 @@ pub(crate) fn plimsoll(load: &Blocks, tidy: bool) -> Outcome {
     if tidy {
         plimsoll::release_large_blocks(plimsoll::MIB);
     }
+    staged_by_plimsoll(load, &Buffers::new(), |item| load.expand(item))
+}
+
+/// Plimsoll, with blocks that are used again.
+pub(crate) fn plimsoll_again(load: &Blocks) -> Outcome {
+    let buffers = Buffers::new();
+    staged_by_plimsoll(load, &buffers, |item| load.expand_in(&buffers, item))
+}
+
+fn staged_by_plimsoll<W: Words + Send>(
+    load: &Blocks,
+    buffers: &Buffers<u64>,
+    expand: impl Fn(u64) -> Block<W> + Sync,
+) -> Outcome {
     let budget = Budget::new(load.budget, cores());
     let expand = Stage::memory("expand", Footprint::per_item(|item| load.size(*item)))
-        .map(|item| load.expand(item))
+        .map(&expand)
         .weigh(Block::bytes);
     let reduce = match load.second {
         Second::Compute => Stage::cpu("reduce"),
         Second::Wait => Stage::memory("reduce", Footprint::none()).workers(WAITERS),
     };
     let reduce = reduce.map(|block| load.reduce(block));
-    let pipeline = Pipeline::new(expand).then(reduce).build(&budget).expect("the plan fits");
+    let pipeline = Pipeline::new(expand).then(reduce).buffers(buffers);
+    let pipeline = pipeline.build(&budget).expect("the plan fits");
     let mut sum = 0u64;
     let take = |value| sum = sum.wrapping_add(value);
     pipeline.run(0..load.items, take).expect("nothing fails");

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
+use plimsoll::{Buffer, Buffers};
 
 use crate::job::{Outcome, Scale};
 use crate::loads::mix;
@@ -17,28 +18,37 @@ static LIVE: AtomicU64 = AtomicU64::new(0);
 static MOST: AtomicU64 = AtomicU64::new(0);
 
 /// Memory of which every word was written.
-pub(crate) struct Block {
-    words: Vec<u64>,
+pub(crate) struct Block<W: Words = Vec<u64>> {
+    words: W,
 }
 
-impl Block {
-    fn new(item: u64, bytes: u64) -> Self {
+/// Where the words of a block are.
+pub(crate) trait Words: AsRef<Vec<u64>> + AsMut<Vec<u64>> {}
+
+impl Words for Vec<u64> {}
+
+impl Words for Buffer<u64> {}
+
+impl<W: Words> Block<W> {
+    /// Fills `words`, which are empty and have room for `bytes`.
+    fn new(mut words: W, item: u64, bytes: u64) -> Self {
         let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
         MOST.fetch_max(live, Ordering::Relaxed);
-        Self { words: (0..bytes / 8).map(|place| place.wrapping_mul(item | 1)).collect() }
+        words.as_mut().extend((0..bytes / 8).map(|place| place.wrapping_mul(item | 1)));
+        Self { words }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        8 * self.words.len() as u64
+        8 * self.words.as_ref().len() as u64
     }
 
     fn digest(&self) -> u64 {
         let step = |sum: u64, word: &u64| (sum ^ word).wrapping_mul(0x5851_f42d_4c95_7f2d);
-        self.words.iter().fold(0, step)
+        self.words.as_ref().iter().fold(0, step)
     }
 }
 
-impl Drop for Block {
+impl<W: Words> Drop for Block<W> {
     fn drop(&mut self) {
         LIVE.fetch_sub(self.bytes(), Ordering::Relaxed);
     }
@@ -85,16 +95,23 @@ impl Blocks {
 
     /// The first stage.
     pub(crate) fn expand(&self, item: u64) -> Block {
-        Block::new(item, self.size(item))
+        let bytes = self.size(item);
+        Block::new(Vec::with_capacity(bytes as usize / 8), item, bytes)
+    }
+
+    /// The same in a buffer that may have been used before.
+    pub(crate) fn expand_in(&self, buffers: &Buffers<u64>, item: u64) -> Block<Buffer<u64>> {
+        let bytes = self.size(item);
+        Block::new(buffers.take(bytes as usize / 8), item, bytes)
     }
 
     /// The second stage.
-    pub(crate) fn reduce(&self, block: Block) -> u64 {
+    pub(crate) fn reduce<W: Words>(&self, block: Block<W>) -> u64 {
         if self.second == Second::Compute {
             return (0..READS).fold(0, |sum, read| sum ^ block.digest().rotate_left(read as u32));
         }
         thread::sleep(WAIT);
-        block.words.iter().step_by(512).sum()
+        block.words.as_ref().iter().step_by(512).sum()
     }
 
     pub(crate) fn outcome(&self, checksum: u64) -> Outcome {

@@ -1,7 +1,6 @@
 //! Items and stages, and what of them is the same for all competitors.
 
 use std::collections::BTreeMap;
-use std::thread::available_parallelism;
 
 /// How much of the full work is done, and how fast this machine spins.
 #[derive(Clone, Copy)]
@@ -147,8 +146,4 @@ impl<'a, J: Job> Delivery<'a, J> {
     pub(crate) fn outcome(self) -> Outcome {
         self.sink.outcome()
     }
-}
-
-pub(crate) fn cores() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }

@@ -1,30 +1,10 @@
 //! The tables as markdown.
 
-use std::fs;
-
-use crate::job::{Setting, cores};
+use crate::common::{self, time};
+use crate::job::Setting;
 use crate::process::Sample;
 use crate::runner::Row;
 use crate::tables::Table;
-
-/// Says what machine this is, and how busy.
-pub(crate) fn machine(quick: bool) {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let cpus = read("/proc/cpuinfo");
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let (_, model) = model.unwrap_or(("", "cpu unknown"));
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').next().unwrap_or_default();
-    println!(
-        "{} cores, {model}, Linux {}, load before the first run {load}.",
-        cores(),
-        kernel.trim()
-    );
-    if quick {
-        println!("\nA quick look: these figures say nothing.");
-    }
-}
 
 /// Prints one table. Medians, the least and the most; ratios of medians: to the fastest
 /// that is neither Plimsoll nor the sequential loop, and to the bound.
@@ -75,17 +55,5 @@ fn by_hand(setting: Setting) -> String {
 }
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
-    let mut all: Vec<f64> = samples.iter().map(of).collect();
-    all.sort_by(f64::total_cmp);
-    let middle = all.len() / 2;
-    if all.len() % 2 == 1 { all[middle] } else { (all[middle - 1] + all[middle]) / 2.0 }
-}
-
-fn time(nanos: f64) -> String {
-    match nanos {
-        ..1e3 => format!("{nanos:.2} ns"),
-        ..1e6 => format!("{:.1} us", nanos / 1e3),
-        ..1e9 => format!("{:.1} ms", nanos / 1e6),
-        _ => format!("{:.2} s", nanos / 1e9),
-    }
+    common::median(samples.iter().map(of))
 }

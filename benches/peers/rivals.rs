@@ -8,7 +8,8 @@ use std::thread;
 use pariter::IteratorExt;
 use rayon::iter::{IntoParallelIterator, ParallelBridge, ParallelIterator};
 
-use crate::job::{Delivery, Job, Outcome, Setting, Sink, cores};
+use crate::common::cores;
+use crate::job::{Delivery, Job, Outcome, Setting, Sink};
 
 /// The loop that all others are measured by.
 pub(crate) fn sequential<J: Job>(job: &J, ordered: bool) -> Outcome {

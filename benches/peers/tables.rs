@@ -2,7 +2,8 @@
 
 use crate::block_rivals;
 use crate::blocks::{Blocks, MIB, Second};
-use crate::job::{Chunked, Job, Outcome, Scale, Setting, cores};
+use crate::common::cores;
+use crate::job::{Chunked, Job, Outcome, Scale, Setting};
 use crate::loads::{self, Coarse, Trivial};
 use crate::{ours, rivals};
 
@@ -143,6 +144,7 @@ fn blocks(scale: Scale, name: &'static str, second: Second, budget: u64) -> Tabl
         Rival::new("**Plimsoll**, release_large_blocks", move |_| {
             block_rivals::plimsoll(&load, true)
         }),
+        Rival::new("**Plimsoll**, `Buffers`", move |_| block_rivals::plimsoll_again(&load)),
         Rival::new("fused", move |_| block_rivals::fused(&load)),
         Rival::new("rayon", move |_| block_rivals::rayon(&load)),
         Rival::new("crossbeam, tokens", move |by| block_rivals::tokens(&load, by))

@@ -79,7 +79,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     let stages = match args.unsplit {
         true => unsplit(templates, &smarts, &file),
-        false => split(&templates, view),
+        false => split(&templates, &index, view),
     };
     let stages = if args.ordered { stages.ordered() } else { stages };
     let pipeline = stages.build(&budget)?;
@@ -100,7 +100,8 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 /// The stages: what works with the templates, and what works with the index.
 fn split<'a>(
     templates: &'a Templates,
-    index: IndexView<'a>,
+    index: &Index,
+    view: IndexView<'a>,
 ) -> PipelineBuilder<'a, Line<'a>, Answer> {
     let perceive = Stage::cpu("perceive").try_map(|(number, line)| perceive(number, line));
 
@@ -114,12 +115,12 @@ fn split<'a>(
         .try_map(|candidates| templates.apply(&candidates))
         .weigh(Outcomes::weight);
 
-    // The mapped index is the system's, to give up and read again; a scratch is the worker's own.
-    let cross_reference =
-        Stage::memory("cross-reference", Footprint::per_worker(Scratch::bytes(NEAREST)))
-            .with_state(|| Scratch::new(NEAREST))
-            .map(move |scratch, outcomes| Answer::find(&index, &outcomes, scratch))
-            .weigh(Answer::weight);
+    // The index is held once, for all workers; a scratch is the worker's own.
+    let scratch = Footprint::per_worker(Scratch::bytes(NEAREST));
+    let cross_reference = Stage::memory("cross-reference", index.footprint().and(scratch))
+        .with_state(|| Scratch::new(NEAREST))
+        .map(move |scratch, outcomes| Answer::find(&view, &outcomes, scratch))
+        .weigh(Answer::weight);
 
     Pipeline::new(perceive).then(screen).then(apply).then(cross_reference)
 }

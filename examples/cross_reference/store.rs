@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plimsoll::{Error, Shared, SharedFile, SharedMap, SharedStrs};
+use plimsoll::{Error, Footprint, Shared, SharedFile, SharedMap, SharedStrs};
 
 use crate::chemistry::{Fingerprint, MoleculeKey};
 use crate::index::{IndexBuilder, IndexMismatch, IndexView, Row};
@@ -49,6 +49,13 @@ impl Index {
 
     pub(crate) fn view(&self) -> Result<IndexView<'_>, IndexMismatch> {
         IndexView::new(&self.rows, &self.reactant_keys, &self.texts, &self.fingerprints)
+    }
+
+    /// What a stage works with that looks up in it: all but the texts, which are printed.
+    pub(crate) fn footprint<'env, I: 'env>(&self) -> Footprint<'env, I> {
+        Footprint::table(&self.rows)
+            .and(Footprint::table(&self.reactant_keys))
+            .and(Footprint::table(&self.fingerprints))
     }
 
     pub(crate) fn rows(&self) -> usize {

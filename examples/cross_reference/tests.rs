@@ -21,7 +21,7 @@ fn the_first_products_have_the_expected_hits() -> Result<(), Box<dyn std::error:
     let templates = Templates::compile(smarts.lines())?;
 
     let view = index.view()?;
-    let pipeline = split(&templates, view).build(&Budget::new(GIB, 2))?;
+    let pipeline = split(&templates, &index, view).build(&Budget::new(GIB, 2))?;
     let mut results = Results::new(view, &products, Some(expected));
     let report =
         pipeline.run((0..).zip(products.iter().copied()), |answer| results.take(answer))?;

@@ -28,7 +28,11 @@ pub(super) struct Bound {
 }
 
 /// Where it is told how much under a limit is in use and cannot be taken back. Page
-/// cache is not in it, and so neither are mapped files.
+/// cache is not in it, and so neither are mapped files, but for those that are locked.
+///
+/// Anonymous and shared pages stand in two lists of the kernel's, as long as they are not
+/// locked; what is locked, whatever it is, in a third. So the three are all that cannot be
+/// taken back, and nothing twice.
 #[derive(Clone, Debug)]
 pub(super) struct Usage {
     pub(super) file: PathBuf,
@@ -204,10 +208,16 @@ impl Place {
     fn usage(&self, directory: &Path) -> Usage {
         let fields: &[&str] = match self.version {
             // It does not tell kernel memory apart.
-            Version::V1 => &["total_rss", "total_shmem"],
-            Version::V2 => {
-                &["anon", "shmem", "slab_unreclaimable", "kernel_stack", "pagetables", "percpu"]
-            }
+            Version::V1 => &["total_inactive_anon", "total_active_anon", "total_unevictable"],
+            Version::V2 => &[
+                "inactive_anon",
+                "active_anon",
+                "unevictable",
+                "slab_unreclaimable",
+                "kernel_stack",
+                "pagetables",
+                "percpu",
+            ],
         };
         Usage { file: directory.join("memory.stat"), fields, unit: 1 }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Headroom {
 
 /// Kept free below a limit: a twentieth of it, but no more than 1 GiB. Others may take
 /// some before the next look, and the kernel needs some for itself.
-const MOST_MARGIN: u64 = 1 << 30;
+pub(crate) const MOST_MARGIN: u64 = 1 << 30;
 
 impl Headroom {
     /// Finds the limits.

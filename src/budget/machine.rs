@@ -159,7 +159,15 @@ impl Machine {
 
 /// Where the machine tells what of its memory the kernel cannot take back.
 pub(super) fn machine_usage(memory_file: PathBuf) -> Usage {
-    const FIELDS: [&str; 7] =
-        ["AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu", "Hugetlb"];
+    const FIELDS: [&str; 8] = [
+        "Inactive(anon)",
+        "Active(anon)",
+        "Unevictable",
+        "SUnreclaim",
+        "KernelStack",
+        "PageTables",
+        "Percpu",
+        "Hugetlb",
+    ];
     Usage { file: memory_file, fields: &FIELDS, unit: KIB }
 }

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use self::env::Settings;
-pub(crate) use self::headroom::Headroom;
+pub(crate) use self::headroom::{Headroom, MOST_MARGIN};
 use self::machine::{Limit, Machine};
 use crate::error::Error;
 use crate::units::Bytes;
@@ -247,6 +247,11 @@ impl Budget {
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
         self.limit.as_ref().map(|limit| limit.bytes)
+    }
+
+    /// The limit, in bytes, and where it was found.
+    pub(crate) fn limit_found(&self) -> Option<(u64, String)> {
+        self.limit.as_ref().map(|limit| (limit.bytes, limit.to_string()))
     }
 
     /// Where [`memory`](Self::memory) came from.

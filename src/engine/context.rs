@@ -6,9 +6,12 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 use super::scheduler::Nanos;
+use crate::buffers::Pools;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::{Plan, SegmentPlan};
+use crate::report::Histogram;
+use crate::shared::cpu_time;
 use crate::signal::Signals;
 use crate::stage::{Quietly, Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
@@ -34,6 +37,10 @@ pub(crate) struct Context<'r> {
     broken: Mutex<Option<Error>>,
     pub(crate) signals: Arc<Signals>,
     pub(crate) clock: Clock,
+    /// Buffers that lie idle and are this run's to answer for.
+    pub(crate) pools: Pools<'r>,
+    /// What the process had computed when the run began.
+    cpu_before: Option<Duration>,
     parcel_items: AtomicU64,
 }
 
@@ -57,15 +64,31 @@ pub(crate) struct Meter {
     pub(crate) set_up_nanos: AtomicU64,
     /// Bytes of a recent heavy output.
     learned: AtomicU64,
+    /// How long its items took; of stages alone.
+    pub(crate) times: Option<Histogram>,
 }
 
 impl Meter {
-    /// Books `items` calls that took `took`, `set_up` of it for states.
-    pub(crate) fn record(&self, items: usize, took: Nanos, set_up: Duration) {
+    /// Of a stage.
+    fn with_times() -> Self {
+        Self { times: Some(Histogram::default()), ..Self::default() }
+    }
+
+    /// Books `items` calls that took `took`, `set_up` of it for states; the rest.
+    pub(crate) fn record(&self, items: usize, took: Nanos, set_up: Duration) -> Nanos {
         let set_up = Nanos::try_from(set_up.as_nanos()).unwrap_or(Nanos::MAX);
         count(&self.items, items as u64);
-        count(&self.busy_nanos, took.saturating_sub(set_up));
+        let busy = took.saturating_sub(set_up);
+        count(&self.busy_nanos, busy);
         count(&self.set_up_nanos, set_up);
+        busy
+    }
+
+    /// Books how long `items` took together.
+    pub(crate) fn time(&self, items: usize, busy: Nanos) {
+        if let Some(times) = &self.times {
+            times.record(items as u64, busy);
+        }
     }
 
     /// Remembers the heaviest output of late; an eighth is forgotten each time.
@@ -89,13 +112,18 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 }
 
 impl<'r> Context<'r> {
-    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        failures: Option<FailureSink<'r>>,
+        pools: Pools<'r>,
+        clock: Clock,
+    ) -> Self {
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
             None => Policy::FailFast { first: Mutex::new(None) },
         };
         Self {
-            meters: plan.stages.iter().map(|_| CachePadded::default()).collect(),
+            meters: plan.stages.iter().map(|_| CachePadded::new(Meter::with_times())).collect(),
             source: CachePadded::default(),
             sink: CachePadded::default(),
             plan,
@@ -103,9 +131,16 @@ impl<'r> Context<'r> {
             policy,
             broken: Mutex::new(None),
             signals: Arc::default(),
+            cpu_before: cpu_time(),
             clock,
+            pools,
             parcel_items: AtomicU64::new(1),
         }
+    }
+
+    /// What the process has computed since the run began.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        Some(cpu_time()?.saturating_sub(self.cpu_before?))
     }
 
     pub(crate) fn meter(&self, stage: usize) -> &Meter {
@@ -215,16 +250,9 @@ impl<'r> Context<'r> {
         self.parcel_items.store(items, Ordering::Relaxed);
     }
 
-    /// Bytes a parcel of several items may need: a fraction of either account,
-    /// so that batching never decides what fits.
-    pub(crate) fn parcel_bytes(&self) -> u64 {
-        let Plan { line, reserve, .. } = self.plan;
-        reserve.min(line - reserve) / 4
-    }
-
     /// How many items of `weight` bytes each make a parcel.
     pub(crate) fn items_within(&self, most: u64, weight: u64) -> u64 {
-        most.min(self.parcel_bytes() / weight.max(1)).max(1)
+        most.min(self.plan.parcel_bytes() / weight.max(1)).max(1)
     }
 }
 

@@ -9,6 +9,7 @@ use super::scheduler::{Nanos, Settlement};
 use crate::error::{BoxError, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
+use crate::report::Where;
 use crate::stage::{Lent, Quietly, Weigher, guard};
 use crate::sync::Mutex;
 
@@ -51,7 +52,11 @@ where
         out.consumed.push(id.clone());
         let mut items = Vec::new();
         let ended = guard(|| self.read(most, out.at, cx, &mut items));
-        cx.source.record(items.len(), out.lap(cx.clock.nanos()), Duration::ZERO);
+        cx.source.record(
+            items.len(),
+            out.lap(Where::Source, items.len(), cx.clock.nanos()),
+            Duration::ZERO,
+        );
         let read = items.len() as u64;
         let ended = ended.unwrap_or_else(|cause| {
             let read = id.source_index() + read;
@@ -162,7 +167,11 @@ where
         drop(sink);
         let failure = ended.and_then(|result| result).err();
         let delivered = items.taken() - usize::from(failure.is_some());
-        cx.sink.record(delivered, out.lap(cx.clock.nanos()), Duration::ZERO);
+        cx.sink.record(
+            delivered,
+            out.lap(Where::Sink, delivered, cx.clock.nanos()),
+            Duration::ZERO,
+        );
         count(&cx.fates.delivered, delivered as u64);
         count(&cx.fates.cancelled, items.len() as u64);
         if let Some(cause) = failure {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::context::{Context, count};
 use super::node::Place;
 use super::parcel::{BoxTask, Desk, Parcel, Port, Task};
-use super::scheduler::Settlement;
+use super::scheduler::{Nanos, Settlement};
 use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
+use crate::report::Where;
 use crate::stage::{Children, Expand, Opening, Watch, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
@@ -27,6 +28,8 @@ struct Opened<'env, O> {
     held: u64,
     /// Bytes its ancestors hold.
     chain: u64,
+    /// Time it took so far.
+    took: Nanos,
 }
 
 /// How drawing on an item's children ended.
@@ -85,7 +88,12 @@ where
         let light = cx.items_within(most, cx.meter(stage).learned().max(size_of::<O>() as u64));
         let mut children = Vec::new();
         let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
-        cx.meter(stage).record(0, out.lap(cx.clock.nanos()), Duration::ZERO);
+        let meter = cx.meter(stage);
+        let took = out.lap(Where::stage(stage), 0, cx.clock.nanos());
+        opened.took += meter.record(0, took, Duration::ZERO);
+        if !matches!(ended, Ok(false)) {
+            meter.time(1, opened.took);
+        }
 
         let first = opened.id.child(opened.next_child);
         opened.next_child += children.len() as u64;
@@ -151,10 +159,12 @@ where
         let stage = self.place.stage;
         let mut set_up = Duration::ZERO;
         let opened = self.expand.open(item, &mut set_up);
-        cx.meter(stage).record(1, out.lap(cx.clock.nanos()), set_up);
+        let took = out.lap(Where::stage(stage), 1, cx.clock.nanos());
+        let took = cx.meter(stage).record(1, took, set_up);
         match opened {
-            Ok(children) => Some(Opened { id, children, next_child: 0, held, chain }),
+            Ok(children) => Some(Opened { id, children, next_child: 0, held, chain, took }),
             Err(Opening::Failed(cause)) => {
+                cx.meter(stage).time(1, took);
                 cx.fail(stage, id, cause, &mut out.failed);
                 None
             }

@@ -43,7 +43,11 @@ impl<'r> Run<'r> {
         match gauge.read() {
             Ok(real) => {
                 let before = board.scheduler.ledger().tightened();
-                let eased = board.memory.look(&mut board.scheduler, real, now);
+                let eased = board.memory.look(
+                    &mut board.scheduler,
+                    (real, self.cx.pools.idle_bytes()),
+                    now,
+                );
                 let after = board.scheduler.ledger().tightened();
                 if before == 0 && after > 0 {
                     events::tightened(after.min(self.cx.plan.line), real);

@@ -10,7 +10,12 @@ use crate::resident::Accounted;
 
 /// Real memory and its consequences.
 pub(crate) struct Memory {
+    /// For real memory: less what mapped files are to keep.
     budget: u64,
+    /// Bytes that these are to keep.
+    files: u64,
+    /// Bytes of mapped files that the system could take back, and is not to.
+    kept_files: u64,
     /// Why real memory is not looked at, if it is not.
     blind: Option<String>,
     /// Bytes that are not the run's: what the process held when it began.
@@ -27,6 +32,8 @@ pub(crate) struct Memory {
     drift: u64,
     /// It stood in the way of the oldest.
     is_overfull: bool,
+    /// What the process held at the last look.
+    real: u64,
     peak_real: u64,
     peak_drift: u64,
     tight: Nanos,
@@ -74,7 +81,7 @@ const STRIDES: (u64, u64) = (1 << 20, 16 << 20);
 impl Memory {
     /// For a run whose process holds `real` bytes now, or why that is not known.
     pub(crate) fn new(plan: &Plan, real: Result<u64, String>) -> Self {
-        let mut accounted = Accounted::default();
+        let mut accounted = Accounted::with_copies(&plan.copies);
         let others = accounted.publish(0);
         let before = match (plan.measure, &real) {
             (Measure::Growth, Ok(real)) => {
@@ -84,7 +91,9 @@ impl Memory {
             _ => 0,
         };
         Self {
-            budget: plan.memory,
+            budget: plan.memory - plan.files(),
+            files: plan.files(),
+            kept_files: plan.reclaimable(),
             before,
             accounted,
             tightening: Tightening::new(plan.memory),
@@ -95,6 +104,7 @@ impl Memory {
             looked_at: 0,
             drift: 0,
             is_overfull: false,
+            real: *real.as_ref().unwrap_or(&0),
             peak_real: *real.as_ref().unwrap_or(&0),
             blind: real.err(),
             peak_drift: 0,
@@ -115,7 +125,8 @@ impl Memory {
 
     /// Takes what the system could still give, as read when the process held `real`.
     pub(crate) fn note_headroom(&mut self, headroom: Option<u64>, real: u64) {
-        self.headroom = headroom.map(|headroom| (headroom, real));
+        // The system would give their pages, too.
+        self.headroom = headroom.map(|headroom| (headroom.saturating_sub(self.kept_files), real));
     }
 
     /// How long no others can take so much that it would matter to this run.
@@ -130,10 +141,17 @@ impl Memory {
         scheduler.observe(0, u64::MAX, now);
     }
 
-    /// Takes a look at a process that holds `real` bytes; whether that makes room.
-    pub(crate) fn look<T>(&mut self, scheduler: &mut Scheduler<T>, real: u64, now: Nanos) -> bool {
+    /// Takes a look at a process that holds `real` bytes, of which `idle` lie in buffers
+    /// that are given up when others need the room; whether that makes room.
+    pub(crate) fn look<T>(
+        &mut self,
+        scheduler: &mut Scheduler<T>,
+        (real, idle): (u64, u64),
+        now: Nanos,
+    ) -> bool {
         let accounted = scheduler.accounted();
-        let elsewhere = self.accounted.publish(accounted).saturating_add(self.before);
+        let others = self.accounted.publish(accounted.saturating_add(idle));
+        let elsewhere = others.saturating_add(self.before).saturating_add(idle);
         let ledger = scheduler.ledger();
         let (line, held) = (ledger.line(), ledger.held());
         let passed = now.saturating_sub(self.looked_at);
@@ -147,6 +165,7 @@ impl Memory {
         self.drift = look.drift();
         self.is_overfull =
             self.drift > self.tightening.tolerance() && look.is_overfull(self.budget);
+        self.real = real;
         self.peak_real = self.peak_real.max(real);
         self.peak_drift = self.peak_drift.max(look.drift());
         let withheld = self.tightening.take(&look);
@@ -219,6 +238,11 @@ impl Memory {
         if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
     }
 
+    /// What the process held at the last look, bytes; none if there was none.
+    pub(crate) fn real(&self) -> u64 {
+        self.real
+    }
+
     /// What the watch asks for its snapshot.
     pub(crate) fn is_blind(&self) -> bool {
         self.blind.is_some()
@@ -249,6 +273,7 @@ impl Memory {
             heavy_worker: heavy(&self.workers),
             withheld: self.most_withheld,
             beyond: self.peak_real.saturating_sub(self.before).saturating_sub(self.budget),
+            files: self.files,
             light: light.map(|(touched, name)| (name.clone(), touched.most, touched.most_declared)),
             unused: told(kept_and_held.saturating_sub(self.peak_real)).unwrap_or(0),
             ..MemoryReport::default()

@@ -7,10 +7,12 @@
 //! | `run` | the threads that drive it, and who wakes whom |
 //! | `memory`, `looks` | what real memory makes of the line, and who looks at it |
 //! | `watch` | the thread that notices what rings no bell: memory, pressure, stalls |
+//! | `snapshot` | the run at one moment, for a look from outside |
 //! | `events` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
 //! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
 //! | `parcel` | what moves between them |
+//! | `recorder` | what a run writes down about itself, if it is asked to |
 //! | `context` | what all of them can reach |
 //! | `summary` | from a finished run to its report |
 //! | `simulation` | a run in virtual time: other threads, the same rules and nodes |
@@ -24,10 +26,12 @@ mod looks;
 mod memory;
 mod node;
 mod parcel;
+mod recorder;
 mod run;
 mod scheduler;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod simulation;
+mod snapshot;
 mod summary;
 mod watch;
 

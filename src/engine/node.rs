@@ -8,6 +8,7 @@ use super::scheduler::Settlement;
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::queue::Need;
+use crate::report::Where;
 use crate::stage::{Items, Step, Weigher, Yield};
 
 /// What every node knows of its place.
@@ -121,8 +122,9 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let given = items.len();
         let yielded = self.step.run(items, cx.watch(first));
         let called = given - yielded.cancelled as usize;
-        let took = out.lap(cx.clock.nanos());
-        cx.meter(self.place.stage).record(called, took, yielded.set_up);
+        let took = out.lap(Where::stage(self.place.stage), called, cx.clock.nanos());
+        let meter = cx.meter(self.place.stage);
+        meter.time(called, meter.record(called, took, yielded.set_up));
         yielded
     }
 

@@ -229,7 +229,7 @@ impl<T> Desk<'_, '_, T> {
     /// Whether all items are light and nothing more is asked for them.
     fn fits_whole(&self, parcel: &Parcel<T>) -> bool {
         let whole = parcel.chain.saturating_add(parcel.weight()).saturating_add(self.floor);
-        whole <= self.cx.parcel_bytes()
+        whole <= self.cx.plan.parcel_bytes()
     }
 
     /// What the item at `place` takes of the line, its ancestors included.
@@ -253,7 +253,7 @@ impl<T> Desk<'_, '_, T> {
         while place < parcel.items.len() {
             let more = self.needed(parcel, needs, place) - parcel.chain;
             sum = sum.saturating_add(more);
-            if sum > self.cx.parcel_bytes() {
+            if sum > self.cx.plan.parcel_bytes() {
                 break;
             }
             place += 1;

@@ -27,6 +27,7 @@ use super::context::Context;
 use super::ends::Pull;
 use super::memory::Memory;
 use super::parcel::BoxTask;
+use super::recorder::Recorder;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
 use super::watch::Orders;
 use crate::budget::Measure;
@@ -53,6 +54,8 @@ pub(crate) struct Run<'r> {
 pub(super) struct Board<'r> {
     pub(super) scheduler: Scheduler<BoxTask<'r>>,
     pub(super) memory: Memory,
+    /// Nothing, unless the run is recorded.
+    pub(super) recorder: Option<Recorder>,
     pub(super) parked: usize,
     /// Threads that found nothing and look once more before they park. Whatever they are
     /// needed for they find, so nobody is woken meanwhile.
@@ -82,9 +85,13 @@ impl<'r> Run<'r> {
             Ok((real, gauge)) => (Ok(real), Some(gauge)),
             Err(why) => (Err(why), None),
         };
+        // Buffers of an earlier run are not what the process holds besides.
+        let real = real.map(|real| real.saturating_sub(cx.pools.idle_bytes()));
         let memory = Memory::new(&cx.plan, real);
         let (alarms, consumer_waits) = (Vec::new(), false);
-        let board = Board { scheduler, memory, parked: 0, looking: 0, alarms, consumer_waits };
+        let recorder = orders.record.then(|| Recorder::new(&cx.plan));
+        let (parked, looking) = (0, 0);
+        let board = Board { scheduler, memory, recorder, parked, looking, alarms, consumer_waits };
         Self {
             board: Mutex::new(board),
             settled: AtomicU64::new(0),
@@ -100,9 +107,10 @@ impl<'r> Run<'r> {
     pub(crate) fn work(&self) {
         // Declared before the guard, so dropped after it.
         let _halt_on_unwind = HaltOnUnwind(self);
-        let mut settlement = Settlement::default();
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
+        let track = board.begin_track(&self.cx.plan);
+        let mut settlement = Settlement { track, ..Settlement::default() };
         // The clock is read when the lock is taken or time may have passed under it, not
         // for each use: a look costs as much as the rest of a choice.
         let mut now = self.now();
@@ -126,6 +134,7 @@ impl<'r> Run<'r> {
             }
         }
         board.scheduler.drop_rest(&mut dropped);
+        board.end_track(settlement.track.take());
         drop(board);
         // Those who sleep look up and leave; those who run give up if the run
         // was stopped.
@@ -146,8 +155,10 @@ impl<'r> Run<'r> {
         settlement: &mut Settlement<BoxTask<'r>>,
         dropped: &mut Vec<BoxTask<'r>>,
     ) -> Nanos {
+        board.record(now);
         let wakes = self.has_more(board, now);
         let mut begun = now;
+        let room = board.scheduler.ledger().unlent();
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
@@ -160,6 +171,7 @@ impl<'r> Run<'r> {
                 let touched = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
+                    self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     task.run(id, rest, &self.cx, settlement);
                     probe.and_then(|probe| self.end_probe(&probe))
@@ -177,6 +189,7 @@ impl<'r> Run<'r> {
                 let is_measured = board.memory.begins_probe(None, 0, now);
                 let ((read, ended), touched) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
+                    self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, most, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))

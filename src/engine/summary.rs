@@ -1,12 +1,13 @@
 //! From a finished run to what the caller is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
 use super::run::Run;
 use super::scheduler::{Halt, Nanos};
 use crate::error::Error;
-use crate::report::{Report, StageReport, peak_resident};
+use crate::report::{Histogram, Report, StageReport, peak_resident};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The figures of a run whose threads are joined.
@@ -22,6 +23,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         cancelled: get(&fates.cancelled),
         expanded: get(&fates.expanded),
         elapsed: run.elapsed(),
+        cpu_time: run.cx.cpu_time(),
         threads,
         cores: plan.cores,
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
@@ -34,7 +36,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
     };
     let names = plan.segments.iter().map(|segment| run.cx.segment_name(segment));
     let names: Vec<_> = names.chain(["(source)".to_owned()]).collect();
-    let board = run.board.lock();
+    let mut board = run.board.lock();
+    report.recording = board.end_recording(plan, run.now()).map(Arc::new);
     let scheduler = &board.scheduler;
     {
         let ledger = scheduler.ledger();
@@ -56,6 +59,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
                 calls: get(&meter.items),
                 busy: time(get(&meter.busy_nanos)),
                 set_up: time(get(&meter.set_up_nanos)),
+                times: meter.times.as_ref().and_then(Histogram::times),
                 fused: plan.segments[stage.segment].stages.start != index,
                 waited_input: time(waits.input),
                 waited_downstream: time(waits.downstream),

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::run::Run;
 use super::scheduler::{Call, Nanos};
 use crate::budget::Headroom;
-use crate::report::{Monitor, Snapshot, StageSnapshot, Stall};
+use crate::report::{Monitor, Snapshot, Stall};
 use crate::sync::WATCH_ROUNDS;
 
 /// What the watch of a run is told to do.
@@ -18,6 +18,10 @@ pub(crate) struct Orders {
     /// A call that has lasted so long is a stall.
     pub(crate) stall_after: Duration,
     pub(crate) monitor: Option<Monitor>,
+    /// Whether the run is recorded.
+    pub(crate) record: bool,
+    /// Items that the source says it has.
+    pub(crate) expected: Option<u64>,
 }
 
 /// Between two looks at real memory, of which a core touches some 10 to 50 MiB meanwhile,
@@ -70,7 +74,7 @@ impl Run<'_> {
                 due.0 = now.saturating_add(self.stall_nanos() / u64::from(STALL_LOOKS));
             }
             if now >= due.1 {
-                self.publish();
+                self.publish(false);
                 due.1 = now.saturating_add(MONITOR_PERIOD);
             }
         }
@@ -84,6 +88,7 @@ impl Run<'_> {
     fn look_at_pull(&self) {
         let mut board = self.board.lock();
         let now = self.now();
+        board.record(now);
         if board.scheduler.look_at_pull(now) {
             self.wake_for_more(&board, now);
         }
@@ -130,44 +135,14 @@ impl Run<'_> {
     }
 
     /// Shows the run as it is to whoever monitors it.
-    pub(crate) fn publish(&self) {
+    pub(crate) fn publish(&self, ended: bool) {
         let Some(monitor) = &self.orders.monitor else { return };
         let now = self.now();
-        let mut snapshot = self.snapshot();
+        let mut snapshot = Snapshot { ended, ..self.snapshot() };
         let calls = self.stalled_calls(now);
         snapshot.stalls = calls.iter().map(|call| stall(call, &snapshot, &self.cx, now)).collect();
         snapshot.stalls.sort_by_key(|stall| std::cmp::Reverse(stall.lasted));
         monitor.publish(snapshot);
-    }
-
-    /// The run as it is, but for its stalls.
-    fn snapshot(&self) -> Snapshot {
-        let (plan, elapsed) = (&self.cx.plan, self.elapsed());
-        let real = self.real_now();
-        self.with_scheduler(|scheduler| {
-            let ledger = scheduler.ledger();
-            let states = scheduler.inspect();
-            let stages = plan.segments.iter().zip(states).map(|(segment, state)| StageSnapshot {
-                name: self.cx.segment_name(segment),
-                workers: segment.workers,
-                running: state.running,
-                queued: state.queued,
-                holds: state.holds,
-                waits_for: state.waits_for,
-            });
-            Snapshot {
-                elapsed,
-                read: scheduler.read(),
-                aboard: scheduler.aboard(),
-                window: plan.window,
-                line: plan.line,
-                held: ledger.held(),
-                withheld: ledger.tightened().min(plan.line),
-                real,
-                stages: stages.collect(),
-                stalls: Vec::new(),
-            }
-        })
     }
 }
 

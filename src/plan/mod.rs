@@ -2,28 +2,35 @@
 //!
 //! The budget is spent in this order:
 //!
-//! 1. what each stage shares among its workers, once;
+//! 1. what each stage shares among its workers, once, and what certainly must stay in
+//!    memory of shared tables;
 //! 2. one worker for every stage;
 //! 3. a quarter of what is left (or two of the largest items, if the pipeline says
 //!    how large they get) is kept for the items;
-//! 4. further workers, one at a time, to the stage that has the least of what it
+//! 4. what ought to stay in memory of all other tables, as far as there is room: a look-up
+//!    that waits for the disk costs more than any worker brings;
+//! 5. further workers, one at a time, to the stage that has the least of what it
 //!    asks for;
-//! 5. all the rest is the *line*: what items aboard may hold. A part of it, the
+//! 6. all the rest is the *line*: what items aboard may hold. A part of it, the
 //!    *reserve*, is the oldest item's alone, so that it can always go on. The
 //!    reserve is the most that a single item may ever need.
 
+mod display;
+#[cfg(feature = "serde")]
+mod json;
 mod planner;
+mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::Range;
 
 pub(crate) use planner::plan;
+pub use tables::TablePlan;
 
 use crate::budget::Measure;
 use crate::stage::Kind;
-use crate::units::Bytes;
+use crate::table::MemoryId;
 
 /// What the pipeline says beside its stages.
 #[derive(Clone, Debug)]
@@ -44,21 +51,94 @@ pub(crate) fn default_window(cores: usize) -> u64 {
 
 const LEAST_WINDOW: u64 = 16_384;
 
-/// How one run of a pipeline will use a budget: two runs at once use it twice. Made by
-/// [`PipelineBuilder::build`](crate::PipelineBuilder::build); its `Display` is a
-/// table that can be checked by hand:
+/// Time that a parcel of small items should take in its slowest segment, nanoseconds: long
+/// enough to hide the cost of a step, short enough to keep latency and the tail low.
+pub(crate) const PARCEL_NANOS: u64 = 100_000;
+/// From one turn with the run's lock to the next, whichever core's, so much time should
+/// pass, nanoseconds: a turn takes up to 1.4 us where the state comes from another core's
+/// caches, and those who find the lock taken too often end up asleep.
+const TURN_NANOS: u64 = 5_000;
+/// Items in a parcel at the most.
+pub(crate) const PARCEL_ITEMS: u64 = 8_192;
+
+/// How one run of a pipeline will use a budget: two runs at once use it twice.
+///
+/// Made by [`PipelineBuilder::build`](crate::PipelineBuilder::build), or without anything to
+/// run by [`PipelineBuilder::plan`](crate::PipelineBuilder::plan), for any budget: this
+/// machine need not have it.
+///
+/// ```
+/// use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
+///
+/// let parse = Stage::cpu("parse").map(|line: String| line.len());
+/// let screen = Stage::memory("screen", Footprint::per_worker(6 * GIB)).map(|n: usize| n % 7);
+/// let stages = Pipeline::new(parse).then(screen);
+///
+/// // Which machine carries how many of the large workers?
+/// for (memory, cores, workers) in [(32, 16, 4), (128, 32, 16), (256, 64, 32)] {
+///     let plan = stages.plan(&Budget::new(memory * GIB, cores))?;
+///     assert_eq!(plan.stages()[1].workers(), workers);
+/// }
+/// let small = stages.plan(&Budget::new(32 * GIB, 16))?;
+/// assert_eq!(
+///     small.stages()[1].reason(),
+///     "limited by memory: 4 of 16 fit, 94.0 GiB more would carry all workers of all stages \
+///      (one for each core)"
+/// );
+/// println!("{small}"); // the table
+/// println!("{small:#}"); // every byte, every bound
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
+///
+/// Its `Display` is a table that can be checked by hand:
 ///
 /// | column | tells |
 /// |---|---|
 /// | each, shared, in all | bytes that a worker keeps, that all keep together, and the sum |
 /// | counted | for what the ledger is asked at each item: the call ([`Footprint::per_item`](crate::Footprint::per_item)), the output ([`Stage::weigh`](crate::Stage::weigh)); a stage that counts neither goes with shallow sizes |
 /// | queue | parcels of items that may wait before the stage; `-` if it runs in one go with the stage above |
+///
+/// Shared data that stages declare ([`Footprint::table`](crate::Footprint::table)) has rows
+/// of its own: how large it is, and how much of it is counted and why.
+///
+/// The alternate form, `{:#}`, goes on with how the budget was spent, step by step, with
+/// every bound of the run, with where each number came from, and with the margins of real
+/// memory.
+///
+/// # JSON
+///
+/// With the feature `serde` a plan can be serialized. Fields may be added in any release;
+/// those below keep their names and meanings until the next breaking one. Numbers of bytes
+/// are whole.
+///
+/// | field | tells |
+/// |---|---|
+/// | `memory_bytes`, `memory_origin` | the budget, and where it came from |
+/// | `limit_bytes`, `limit_origin` | the memory limit that was detected; null if none was |
+/// | `cores`, `cores_origin` | how many calls that compute may run at once, and where that came from |
+/// | `kept_bytes` | what all stages keep |
+/// | `set_aside_bytes` | what was set aside for items before any stage got a second worker |
+/// | `line_bytes` | what items aboard may hold together |
+/// | `reserve_bytes`, `reserve_reason` | the oldest item's part of the line, which is the most for one item |
+/// | `window_items` | items aboard at the most |
+/// | `ordered` | whether outputs are delivered in the source's order |
+/// | `threads` | threads that work, the caller's included |
+/// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, and `target_seconds` in the slowest stage |
+/// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
+/// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
+/// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `reason` |
+/// | `queues` | `before` (a stage, or `"(sink)"`), `parcels` at the most, `reason` |
+/// | `notes` | what is likely not meant |
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) memory: u64,
     memory_origin: String,
+    /// The limit that was detected, bytes, and where.
+    limit: Option<(u64, String)>,
     pub(crate) cores: usize,
     cores_origin: String,
+    /// What was set aside for items before any stage got a second worker.
+    kept_for_items: u64,
     pub(crate) line: u64,
     pub(crate) reserve: u64,
     reserve_reason: &'static str,
@@ -68,6 +148,9 @@ pub struct Plan {
     /// Against what real memory the budget is held.
     pub(crate) measure: Measure,
     pub(crate) stages: Vec<StagePlan>,
+    tables: Vec<TablePlan>,
+    /// The tables that real memory has, each with its bytes.
+    pub(crate) copies: Vec<(MemoryId, u64)>,
     /// One for each queue, the sink's last.
     pub(crate) segments: Vec<SegmentPlan>,
     notes: Vec<String>,
@@ -79,10 +162,19 @@ pub struct StagePlan {
     pub(crate) name: String,
     kind: Kind,
     workers: usize,
+    asked: usize,
     per_worker: u64,
+    /// Who said so, if not the stage.
+    per_worker_origin: Option<String>,
     shared: u64,
-    /// What the ledger is asked for each item: `"call"`, `"output"`, both, or none.
-    counted: &'static str,
+    /// Whether the ledger is asked for each call.
+    counts_calls: bool,
+    /// Whether outputs have a declared weight.
+    weighs_outputs: bool,
+    /// Shallow sizes of an input and an output.
+    sizes: (u64, u64),
+    /// A `flat_map`: one item may be made into many.
+    pub(crate) expands: bool,
     pub(crate) segment: usize,
     reason: String,
 }
@@ -146,9 +238,50 @@ impl Plan {
         &self.stages
     }
 
-    /// Bytes that stages keep for all their workers together.
+    /// The shared data that stages declare, each once.
+    #[must_use]
+    pub fn tables(&self) -> &[TablePlan] {
+        &self.tables
+    }
+
+    /// What is likely not meant: variables that no stage heard, outputs without a weight, a
+    /// line that carries next to nothing. Empty for most plans.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Bytes that a parcel of several items may need: a fraction of either account, so
+    /// that moving items together never decides what fits.
+    pub(crate) fn parcel_bytes(&self) -> u64 {
+        self.reserve.min(self.line - self.reserve) / 4
+    }
+
+    /// Time that a parcel of small items should take in all segments together, at the
+    /// least: all cores share the lock, which is taken for the pull and in each segment.
+    pub(crate) fn way_nanos(&self) -> u64 {
+        TURN_NANOS * self.cores as u64 * (self.segments.len() as u64 + 1)
+    }
+
+    /// Bytes of real memory that stages keep for all their workers together.
     pub(crate) fn shared(&self) -> u64 {
-        self.stages.iter().map(|stage| stage.shared).sum()
+        let shared = self.stages.iter().map(|stage| stage.shared);
+        shared.fold(self.counted(TablePlan::is_real), u64::saturating_add)
+    }
+
+    /// Bytes of files that must stay in memory: the part of the budget that real memory,
+    /// which does not count them, must leave alone.
+    pub(crate) fn files(&self) -> u64 {
+        self.counted(|table| !table.is_real())
+    }
+
+    /// The part of these that the system may take back.
+    pub(crate) fn reclaimable(&self) -> u64 {
+        self.counted(TablePlan::is_reclaimable)
+    }
+
+    fn counted(&self, which: impl Fn(&TablePlan) -> bool) -> u64 {
+        self.tables.iter().filter(|table| which(table)).map(TablePlan::counted).sum()
     }
 }
 
@@ -171,6 +304,12 @@ impl StagePlan {
         self.workers
     }
 
+    /// Workers it asks for; fewer fit where [`reason`](Self::reason) says so.
+    #[must_use]
+    pub fn asked_workers(&self) -> usize {
+        self.asked
+    }
+
     /// Bytes each worker keeps.
     #[must_use]
     pub fn per_worker(&self) -> u64 {
@@ -183,81 +322,14 @@ impl StagePlan {
         self.shared
     }
 
+    /// Bytes it keeps in all, on full load.
+    pub(crate) fn kept(&self) -> u64 {
+        self.shared + self.per_worker * self.workers as u64
+    }
+
     /// Why it has as many workers as it has.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "memory   {:>10}   {}", Bytes(self.memory), self.memory_origin)?;
-        writeln!(f, "cores    {:>10}   {}", self.cores, self.cores_origin)?;
-        writeln!(f)?;
-        self.fmt_stages(f)?;
-        writeln!(f)?;
-        let order = if self.ordered { "in the source's order" } else { "as completed" };
-        let stages = self.memory - self.line;
-        writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
-        writeln!(f, "line     {:>10}   the rest: what items aboard may hold", Bytes(self.line))?;
-        writeln!(
-            f,
-            "reserve  {:>10}   the oldest item's part of the line, and the most for",
-            Bytes(self.reserve)
-        )?;
-        writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
-        let real = match self.measure {
-            Measure::Process => {
-                "held to the budget: what the process has resident, mapped files aside"
-            }
-            Measure::Growth => {
-                "held to the budget: what the process adds to what it held at the start"
-            }
-            Measure::Nothing => "not looked at (unmeasured): what is declared counts alone",
-        };
-        writeln!(f, "real     {:>10}   {real}", "")?;
-        writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
-        writeln!(
-            f,
-            "threads  {:>10}   {} for the cores, 1 for the source, {} for workers that wait; 1 watches",
-            self.threads,
-            self.cores,
-            self.threads - self.cores - 1
-        )?;
-        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
-    }
-}
-
-impl Plan {
-    fn fmt_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.stages.iter().map(|stage| stage.name.chars().count());
-        let wide = widths.max().unwrap_or(0).max(5);
-        writeln!(
-            f,
-            "{:wide$}  {:6}  {:>7}  {:>9}  {:>9}  {:>9}  {:11}  {:>5}  why so many workers",
-            "stage", "kind", "workers", "each", "shared", "in all", "counted", "queue"
-        )?;
-        for (index, stage) in self.stages.iter().enumerate() {
-            let segment = &self.segments[stage.segment];
-            let queue = match segment.stages.start == index {
-                true => segment.queue_bound.to_string(),
-                false => "-".to_owned(),
-            };
-            let total = stage.shared + stage.per_worker * stage.workers as u64;
-            writeln!(
-                f,
-                "{:wide$}  {:6}  {:>7}  {:>9}  {:>9}  {:>9}  {:11}  {queue:>5}  {}",
-                stage.name,
-                stage.kind,
-                stage.workers,
-                Bytes(stage.per_worker),
-                Bytes(stage.shared),
-                Bytes(total),
-                stage.counted,
-                stage.reason
-            )?;
-        }
-        Ok(())
     }
 }

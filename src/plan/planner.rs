@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::tables::{self, copies_of, tables_of};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
 use crate::budget::{Budget, stage_variable};
 use crate::error::Error;
@@ -14,19 +15,31 @@ pub(crate) fn plan(
     specs: &[StageSpec],
     settings: &Settings,
 ) -> Result<Plan, Error> {
-    plan_once(budget, specs, settings).map_err(|error| match error {
+    let enough = |is_good: fn(&Plan) -> bool| least_memory(budget, specs, settings, is_good);
+    let mut plan = plan_once(budget, specs, settings).map_err(|error| match error {
         Error::NoRoom { stage, what, needed, available, budget: given, .. } => {
-            let enough = least_memory(budget, specs, settings);
+            let enough = enough(|_| true);
             Error::NoRoom { stage, what, needed, available, budget: given, enough }
         }
         error => error,
-    })
+    })?;
+    let has_all = |plan: &Plan| plan.tables.iter().all(|table| table.missing() == 0);
+    if !has_all(&plan) {
+        plan.notes.extend(tables::note(&plan.tables, enough(has_all)));
+    }
+    Ok(plan)
 }
 
-/// The least memory on which a plan can be made, in whole MiB where it is that much;
-/// `None` if there is no such.
-fn least_memory(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Option<u64> {
-    let fits = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings).is_ok();
+/// The least memory on which a plan can be made that `is_good`, in whole MiB where it is
+/// that much; `None` if there is no such.
+fn least_memory(
+    budget: &Budget,
+    specs: &[StageSpec],
+    settings: &Settings,
+    is_good: fn(&Plan) -> bool,
+) -> Option<u64> {
+    let plan_on = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings);
+    let fits = |memory: u64| plan_on(memory).is_ok_and(|plan| is_good(&plan));
     let (mut short, mut enough) = (budget.memory(), budget.memory());
     while !fits(enough) {
         short = enough;
@@ -50,6 +63,8 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     for spec in &specs {
         purse.spend(&spec.name, "what its workers share", spec.shared)?;
     }
+    let mut tables = tables_of(&specs);
+    tables::spend(&mut tables, &mut purse)?;
     for draft in &drafts {
         purse.spend(&specs[draft.stages.start].name, "its first worker", draft.per_worker)?;
     }
@@ -58,7 +73,10 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     purse.expect(last, "one item, the largest that is declared or its shallow size", least)?;
     let keep =
         (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
+    purse.left -= tables::grant(&mut tables, purse.left.saturating_sub(keep));
+    let short = missing_for_all(&drafts, purse.left, settings);
     add_workers(&mut drafts, &specs, &mut purse, keep)?;
+    drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
@@ -67,8 +85,10 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     Ok(Plan {
         memory: budget.memory(),
         memory_origin: budget.memory_origin().to_owned(),
+        limit: budget.limit_found(),
         cores: budget.cores(),
         cores_origin: budget.cores_origin().to_owned(),
+        kept_for_items: keep,
         line: purse.left,
         reserve,
         reserve_reason,
@@ -76,7 +96,9 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         ordered: settings.ordered,
         threads: threads(budget, &drafts),
         measure: budget.measure(),
-        stages: stage_plans(&specs, &drafts),
+        copies: copies_of(&specs),
+        tables,
+        stages: stage_plans(budget, &specs, &drafts),
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left, settings),
     })
@@ -98,7 +120,7 @@ struct Draft {
 }
 
 /// What is left of the budget.
-struct Purse {
+pub(super) struct Purse {
     budget: u64,
     left: u64,
 }
@@ -118,7 +140,7 @@ impl Purse {
         })
     }
 
-    fn spend(&mut self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
+    pub(super) fn spend(&mut self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
         self.expect(stage, what, needed)?;
         self.left -= needed;
         Ok(())
@@ -261,27 +283,39 @@ fn add_workers(
         draft.workers += 1;
         purse.left -= draft.per_worker;
     }
-    for draft in drafts {
-        let missing = draft.asked.saturating_sub(draft.workers) as u64;
-        if missing == 0 {
-            continue;
-        }
+    for draft in drafts.iter().filter(|draft| draft.workers < draft.asked) {
+        let missing = (draft.asked - draft.workers) as u64;
         let bytes = missing.saturating_mul(draft.per_worker);
         if let Some(origin) = &draft.demanded_by {
             let what = format!("{missing} more workers ({origin})");
             let room = Purse { budget: purse.budget, left: purse.left.saturating_sub(keep) };
             room.expect(&specs[draft.stages.start].name, &what, bytes)?;
         }
-        let short = bytes - purse.left.saturating_sub(keep);
-        draft.reason = format!(
-            "limited by memory: {} of {} fit, {} more would carry all ({})",
-            draft.workers,
-            draft.asked,
-            Bytes(short),
-            draft.reason
-        );
     }
     Ok(())
+}
+
+/// Bytes beyond `left` that would carry all workers that all stages ask for: three quarters
+/// of what is left are for further workers, or all but two of the largest items.
+fn missing_for_all(drafts: &[Draft], left: u64, settings: &Settings) -> u64 {
+    let further = |draft: &Draft| draft.per_worker.saturating_mul(draft.asked as u64 - 1);
+    let further = drafts.iter().map(further).fold(0, u64::saturating_add);
+    let items = settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2));
+    let enough = further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items));
+    enough.saturating_sub(left)
+}
+
+impl Draft {
+    fn tell_what_is_missing(&mut self, short: u64) {
+        let Self { workers, asked, reason, .. } = self;
+        if workers < asked {
+            *reason = format!(
+                "limited by memory: {workers} of {asked} fit, {} more would carry all workers of \
+                 all stages ({reason})",
+                Bytes(short)
+            );
+        }
+    }
 }
 
 /// One thread for each core, one that may be blocked in the source, and one for
@@ -291,7 +325,7 @@ fn threads(budget: &Budget, drafts: &[Draft]) -> usize {
     budget.cores() + 1 + waiting.map(|draft| draft.workers).sum::<usize>()
 }
 
-fn stage_plans(specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
+fn stage_plans(budget: &Budget, specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
     let mut stages = Vec::with_capacity(specs.len());
     for (segment, draft) in drafts.iter().enumerate() {
         for (place, spec) in specs[draft.stages.clone()].iter().enumerate() {
@@ -303,25 +337,20 @@ fn stage_plans(specs: &[StageSpec], drafts: &[Draft]) -> Vec<StagePlan> {
                 name: spec.name.clone(),
                 kind: spec.kind,
                 workers: draft.workers,
+                asked: draft.asked,
                 per_worker: spec.per_worker,
+                per_worker_origin: budget.footprint_for(&spec.name).map(|it| it.origin.clone()),
                 shared: spec.shared,
-                counted: counted(spec),
+                counts_calls: spec.counts_items,
+                weighs_outputs: spec.weighs_outputs,
+                sizes: spec.sizes,
+                expands: spec.expands,
                 segment,
                 reason,
             });
         }
     }
     stages
-}
-
-/// What the ledger is asked for each item of a stage.
-fn counted(spec: &StageSpec) -> &'static str {
-    match (spec.counts_items, spec.weighs_outputs) {
-        (true, true) => "call+output",
-        (true, false) => "call",
-        (false, true) => "output",
-        (false, false) => "-",
-    }
 }
 
 /// The segments with their queues, and the sink's, which is the reorder window

@@ -2,7 +2,7 @@ use super::*;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::stage::{Footprint, Stage, StageSpec};
-use crate::units::{GIB, MIB};
+use crate::units::{Bytes, GIB, MIB};
 
 const SETTINGS: Settings = Settings { ordered: false, window: 1_000, largest_item: None };
 
@@ -60,11 +60,40 @@ fn workers_stop_where_the_items_share_begins_and_the_reason_says_what_is_missing
     let plan = plan(&Budget::new(GIB, 8), &specs, &SETTINGS).expect("two workers fit");
     assert_eq!(workers(&plan), [2]);
     let reason = plan.stages()[0].reason();
-    // 724 MiB left after the first, 181 kept: one more fits, 243 MiB are free.
+    // 724 MiB left after the first, 181 kept: one more fits. Seven more would take 2,100,
+    // three quarters of 2,800.
     assert_eq!(
         reason,
-        "limited by memory: 2 of 8 fit, 1.5 GiB more would carry all (one for each core)"
+        "limited by memory: 2 of 8 fit, 2.0 GiB more would carry all workers of all stages (one \
+         for each core)"
     );
+    let with = |memory: u64| super::plan(&Budget::new(memory, 8), &specs, &SETTINGS);
+    let enough = GIB + (2_800 - 724) * MIB;
+    assert_eq!(workers(&with(enough).expect("it fits")), [8], "it is as told");
+    assert_eq!(workers(&with(enough - MIB).expect("it fits")), [7]);
+}
+
+#[test]
+fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
+    let specs = [
+        memory("a", Footprint::per_worker(100 * MIB)),
+        memory("b", Footprint::per_worker(70 * MIB).and(Footprint::shared(50 * MIB))),
+    ];
+    for largest_item in [None, Some(MIB), Some(900 * MIB)] {
+        let settings = Settings { largest_item, ..SETTINGS };
+        let budget = Budget::new(2_100 * MIB, 16);
+        let short = plan(&budget, &specs, &settings).expect("it fits");
+        assert!(workers(&short).iter().all(|workers| *workers < 16), "{short}");
+        let with = |memory| plan(&budget.with_memory(memory), &specs, &settings);
+        // 15 more of either, and what is kept for items beside them.
+        let further = 15 * 170 * MIB;
+        let items = largest_item.map_or(0, |bytes| 2 * bytes).max(further.div_ceil(3));
+        let enough = (50 + 170) * MIB + further + items;
+        let told = format!("{} more would carry all", Bytes(enough - budget.memory()));
+        assert!(short.to_string().contains(&told), "{told}: {short}");
+        assert_eq!(workers(&with(enough).expect("it fits")), [16, 16], "{short}");
+        assert_ne!(workers(&with(enough - MIB).expect("it fits")), [16, 16], "{short}");
+    }
 }
 
 #[test]
@@ -204,7 +233,7 @@ fn what_is_counted_is_told() {
     }
     (specs[3].counts_items, specs[3].weighs_outputs) = (true, true);
     let plan = plan(&Budget::new(GIB, 2), &specs, &SETTINGS).expect("it fits");
-    let counted: Vec<_> = plan.stages.iter().map(|stage| stage.counted).collect();
+    let counted: Vec<_> = plan.stages.iter().map(StagePlan::counted).collect();
     assert_eq!(counted, ["-", "call", "output", "call+output"]);
 }
 

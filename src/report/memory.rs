@@ -32,8 +32,10 @@ pub struct MemoryReport {
     pub(crate) heavy_worker: Option<(String, u64, u64)>,
     /// The most of the line that was withheld at once.
     pub(crate) withheld: u64,
-    /// Bytes by which real memory passed the budget at its peak.
+    /// Bytes by which real memory passed the budget, less `files`, at its peak.
     pub(crate) beyond: u64,
+    /// Bytes of the budget that are kept for mapped tables.
+    pub(crate) files: u64,
     /// Time that workers waited for it, all together.
     pub(crate) waited: Duration,
     /// Whether anybody waited for memory at all.
@@ -118,9 +120,10 @@ impl MemoryReport {
         heavy.map(|(name, touched, declared)| (&**name, *touched, *declared))
     }
 
-    /// Bytes by which real memory was seen beyond the budget at its peak: for a budget of
+    /// Bytes by which real memory was seen beyond the budget at its peak, less what of it is
+    /// kept for mapped tables ([`Plan::tables`](crate::Plan::tables)): for a budget of
     /// [`Budget::new`](crate::Budget::new), beyond what the process held when the run
-    /// began and the budget.
+    /// began and that.
     #[must_use]
     pub fn beyond_budget(&self) -> u64 {
         self.beyond
@@ -157,6 +160,9 @@ impl fmt::Display for MemoryReport {
         write!(f, "real     {} at most", Bytes(peak))?;
         if self.beyond > 0 {
             write!(f, ", {} above the budget", Bytes(self.beyond))?;
+            if self.files > 0 {
+                write!(f, " less {} for mapped tables", Bytes(self.files))?;
+            }
         }
         writeln!(f, "; {} of it beyond the ledger at most", Bytes(self.peak_drift))?;
         if let Some(why) = &self.blind {
@@ -257,6 +263,9 @@ mod tests {
         (report.tight, report.trims) = (Duration::from_secs(2), 4);
         let text = report.to_string();
         assert!(text.starts_with("real     100.0 MiB at most, 3.0 MiB above the budget; 50.0 MiB"));
+        let text = MemoryReport { files: MIB, ..report.clone() }.to_string();
+        assert!(text.contains("above the budget less 1.0 MiB for mapped tables; 50.0"), "{text}");
+        let text = report.to_string();
         let withheld =
             "up to 7.0 MiB of the line were withheld for it, 2.000 s in all; nobody waited";
         assert!(text.contains(withheld), "{text}");

@@ -8,11 +8,13 @@ use rkyv::api::high::HighValidator;
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor;
 
+use super::counted::table_of;
 use super::element::{Name, Spec};
 use super::pages::View;
 use super::section::{Parts, sealed::Take};
 use super::table::Kind;
 use crate::error::FormatProblem;
+use crate::table::Table;
 
 /// A type whose archive, made by [`rkyv`], can be a section of a shared file.
 ///
@@ -114,6 +116,12 @@ impl<T: NamedArchive> Deref for SharedArchive<T> {
 impl<T: NamedArchive> Clone for SharedArchive<T> {
     fn clone(&self) -> Self {
         Self { view: self.view.clone() }
+    }
+}
+
+impl<T: NamedArchive> From<&SharedArchive<T>> for Table {
+    fn from(archive: &SharedArchive<T>) -> Self {
+        table_of(&archive.view)
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use super::Verify;
 use super::build::SharedFileWriter;
 use super::checksum::checksum;
 use super::hand_over::HandOver;
-use super::pages::{Keeper, Memory};
+use super::pages::{Keeper, Kind, Memory};
 use super::section::{Parts, Section};
 use super::source::{Identity, Source};
 use super::table::Entry;
@@ -20,7 +21,8 @@ use crate::error::{Error, FormatProblem};
 /// To open one takes the same whatever its size: its header and its section table are
 /// read and verified, and it is mapped. [`get`](Self::get) then takes
 /// sections from it by name: cheap handles, which any thread may use and which keep
-/// the file mapped. [`create`](Self::create) begins a new file.
+/// the file mapped. [`create`](Self::create) begins a new file. All of it is told step by step
+/// in the [guide](crate::guide::shared_tables).
 ///
 /// ```
 /// # fn main() -> Result<(), plimsoll::Error> {
@@ -81,20 +83,30 @@ use crate::error::{Error, FormatProblem};
 ///   superuser, makes the file writable again, or opens it past its
 ///   permissions, and changes it in place. Open files from those you would run
 ///   a program or load a library from: the system maps these on the same trust.
+///
+/// # What of it is in memory
+///
+/// Of a mapped file, the pages that were touched, until the system has a better use for the
+/// memory. [`Table`](crate::Table) tells how a budget keeps room for them,
+/// [`advise`](Self::advise), [`prefault`](Self::prefault) and [`pin`](Self::pin) what can
+/// be asked of the system, and [`Advice`](crate::Advice) when that pays.
 #[derive(Clone)]
 pub struct SharedFile {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What all clones and handles share.
 pub(super) struct Inner {
-    memory: Memory,
+    pub(super) memory: Memory,
     path: PathBuf,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// For each entry, what its checksum said, once it was looked at.
     sound: Vec<OnceLock<Result<(), FormatProblem>>>,
     verify: Verify,
-    identity: Identity,
+    pub(super) identity: Identity,
+    pub(super) pinned: AtomicBool,
+    /// For each entry, whether it was advised that it is read in order.
+    pub(super) in_order: Vec<AtomicBool>,
     /// A file without a path: open for as long as it may be handed over.
     held: Option<File>,
 }
@@ -201,8 +213,10 @@ impl SharedFile {
     fn holding(source: Source, memory: Memory, verify: Verify, held: bool) -> Result<Self, Error> {
         let Source { path, entries, identity, file, .. } = source;
         let sound = entries.iter().map(|_| OnceLock::new()).collect();
-        let held = held.then_some(file);
-        let inner = Inner { memory, path, entries, sound, verify, identity, held };
+        let in_order = entries.iter().map(|_| AtomicBool::new(false)).collect();
+        let (pinned, held) = (AtomicBool::new(false), held.then_some(file));
+        let inner =
+            Inner { memory, path, entries, sound, verify, identity, pinned, in_order, held };
         let file = Self { inner: Arc::new(inner) };
         if verify == Verify::Payload {
             file.verify()?;
@@ -226,15 +240,8 @@ impl SharedFile {
     /// As [`get`](Self::get), with the bare problem.
     pub(super) fn take<S: Section>(&self, name: &str) -> Result<S, FormatProblem> {
         let inner = &*self.inner;
-        let places: Vec<_> =
-            (0..inner.entries.len()).filter(|at| inner.entries[*at].section == name).collect();
+        let places = self.places(name)?;
         let entries: Vec<_> = places.iter().map(|at| &inner.entries[*at]).collect();
-        if entries.is_empty() {
-            let mut names: Vec<_> = self.sections().map(|section| section.name).collect();
-            names.sort_unstable();
-            let (name, sections) = (name.to_owned(), names.join(", "));
-            return Err(FormatProblem::NoSection { name, sections });
-        }
         if let Some(other) = entries.iter().find(|entry| entry.kind != S::KIND) {
             let (found, expected) = (other.kind.name(), S::KIND.name());
             return Err(FormatProblem::Kind { found, expected });
@@ -246,6 +253,18 @@ impl SharedFile {
             section.verify()?;
         }
         Ok(section)
+    }
+
+    /// Which entries are the arrays of a section.
+    pub(super) fn places(&self, name: &str) -> Result<Vec<usize>, FormatProblem> {
+        let entries = &self.inner.entries;
+        let places: Vec<_> = (0..entries.len()).filter(|at| entries[*at].section == name).collect();
+        if !places.is_empty() {
+            return Ok(places);
+        }
+        let mut names: Vec<_> = self.sections().map(|section| section.name).collect();
+        names.sort_unstable();
+        Err(FormatProblem::NoSection { name: name.to_owned(), sections: names.join(", ") })
     }
 
     /// Verifies the checksums of all sections, whatever was chosen when the file was
@@ -290,7 +309,7 @@ impl SharedFile {
     /// Whether this is a mapped file, and no copy of this process's own.
     #[must_use]
     pub fn is_mapped(&self) -> bool {
-        self.inner.memory.is_mapped()
+        self.inner.is_mapped()
     }
 
     /// What another process needs to open this very file, by [`HandOver::open`].
@@ -357,7 +376,7 @@ impl Inner {
     }
 
     pub(super) fn is_mapped(&self) -> bool {
-        self.memory.is_mapped()
+        self.memory.kind() != Kind::Copy
     }
 
     fn problem(&self, problem: FormatProblem) -> Error {
@@ -369,10 +388,14 @@ impl Keeper for Inner {
     fn file(&self) -> Option<&Inner> {
         Some(self)
     }
+
+    fn into_file(self: Arc<Self>) -> Option<Arc<Inner>> {
+        Some(self)
+    }
 }
 
 /// A problem of a section, told with its name unless it tells it.
-fn in_section(name: &str, problem: FormatProblem) -> FormatProblem {
+pub(super) fn in_section(name: &str, problem: FormatProblem) -> FormatProblem {
     match problem {
         FormatProblem::NoSection { .. } => problem,
         _ => FormatProblem::Section { name: name.to_owned(), problem: Box::new(problem) },

@@ -5,10 +5,12 @@ use std::ops::{Index, Range};
 use std::sync::Arc;
 
 use super::Shared;
+use super::counted::joined;
 use super::pages::View;
 use super::section::{Parts, sealed::Take};
 use super::table::Kind;
 use crate::error::FormatProblem;
+use crate::table::Table;
 
 /// The part of the section with the places, one more than there are entries: each is
 /// where an entry begins and the one before it ends.
@@ -133,6 +135,13 @@ impl<B: AsRef<[u8]>> FromIterator<B> for SharedBytes {
     }
 }
 
+impl From<&SharedBytes> for Table {
+    fn from(list: &SharedBytes) -> Self {
+        let on_the_heap = list.bytes.path().is_none().then_some("a list");
+        joined(on_the_heap, [(&list.places).into(), (&list.bytes).into()])
+    }
+}
+
 impl fmt::Debug for SharedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedBytes")
@@ -239,6 +248,12 @@ impl<S: AsRef<str>> FromIterator<S> for SharedStrs {
     fn from_iter<I: IntoIterator<Item = S>>(entries: I) -> Self {
         let bytes = |entry: S| entry.as_ref().as_bytes().to_vec();
         Self { list: entries.into_iter().map(bytes).collect(), text: None }
+    }
+}
+
+impl From<&SharedStrs> for Table {
+    fn from(texts: &SharedStrs) -> Self {
+        (&texts.list).into()
     }
 }
 

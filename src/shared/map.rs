@@ -4,11 +4,13 @@ use std::fmt;
 use std::ops::Range;
 
 use super::Shared;
+use super::counted::joined;
 use super::element::Element;
 use super::section::{Parts, sealed::Take};
 use super::signposts;
 use super::table::Kind;
 use crate::error::FormatProblem;
+use crate::table::Table;
 
 /// The part of the section with the keys, sorted; a key is there once for each value.
 pub(super) const KEYS: u32 = 0;
@@ -202,6 +204,13 @@ impl<K: Key, V: Element> FromIterator<(K, V)> for SharedMap<K, V> {
         let (keys, values): (Vec<K>, Vec<V>) = pairs.into_iter().unzip();
         let signposts = signposts::of_sorted(keys.iter().map(Key::prefix)).into();
         Self { keys: keys.into(), values: values.into(), signposts }
+    }
+}
+
+impl<K, V> From<&SharedMap<K, V>> for Table {
+    fn from(map: &SharedMap<K, V>) -> Self {
+        let on_the_heap = map.keys.path().is_none().then_some("a map");
+        joined(on_the_heap, [(&map.keys).into(), (&map.values).into(), (&map.signposts).into()])
     }
 }
 

@@ -18,6 +18,8 @@
 //!   go to spill files, and are copied behind it when they are done. A map is sorted
 //!   in memory as far as the budget carries, then by merging sorted runs.
 //! - **Verifying** (`verify`, `checksum`). Header and table always; a section by choice.
+//! - **In memory** (`counted`, `advice`, `prefault`, `pin`). What a plan counts of a section,
+//!   and what the system is told about it.
 //!
 //! What others taught: ranges that overlap or leave the file are refused by the table, not
 //! by each reader (safetensors); sections are aligned to pages, so that nobody has to ask
@@ -25,10 +27,12 @@
 //! users of archives that are validated as a whole wish for (rkyv); the type is named
 //! by hand, because what compilers offer does not last as long as files do.
 
+mod advice;
 #[cfg(feature = "rkyv")]
 mod archive;
 mod build;
 mod checksum;
+mod counted;
 mod element;
 mod file;
 mod hand_over;
@@ -36,6 +40,8 @@ mod header;
 mod lists;
 mod map;
 mod pages;
+mod pin;
+mod prefault;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod section;
@@ -50,6 +56,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use advice::Advice;
 #[cfg(feature = "rkyv")]
 pub use archive::{NamedArchive, SharedArchive};
 pub use build::{
@@ -62,7 +69,8 @@ pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
 pub use pages::release_large_blocks;
-pub(crate) use pages::{pages_touched, trim_allocator};
+pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
+pub use prefault::Prefault;
 pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 
@@ -78,7 +86,9 @@ const ONLY: &str = "data";
 /// [`SharedFile`], or the whole of a file with one array ([`open`](Self::open)): the
 /// pages are read when they are touched, held once for all processes of the machine, and
 /// given up under memory pressure. Or it comes from the heap (`Shared::from(vec)`), for
-/// tests and small data. Cloning counts; it can be sent to, and used by, any thread.
+/// tests and small data. A clone is one more handle on the same data, which any thread may
+/// use. The [guide](crate::guide::shared_tables) tells step by step how a table comes to be,
+/// and when it is better not mapped.
 ///
 /// ```
 /// # fn main() -> Result<(), plimsoll::Error> {
@@ -180,6 +190,13 @@ impl<D: ?Sized> Shared<D> {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.view.file().map(file::Inner::path)
+    }
+
+    /// The file this is a section of, to [pin](SharedFile::pin), say; `None` for data
+    /// that never was in a file.
+    #[must_use]
+    pub fn file(&self) -> Option<SharedFile> {
+        self.view.owned_file().map(|inner| SharedFile { inner })
     }
 
     /// Bytes of the data.

@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -26,16 +27,27 @@ use crate::fault::fallible;
 /// the word of whoever made the value; a copy on the heap is nobody else's.
 pub(super) struct Memory {
     map: Mmap,
-    mapped: bool,
+    kind: Kind,
     /// Held open, because the system keeps writers away only that long.
     #[cfg(windows)]
     _file: File,
 }
 
+/// What the pages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file's, which the system can give up and read again.
+    File,
+    /// A file's that is kept in memory and nowhere else: a memfd, or one of a `tmpfs`.
+    MemoryFile,
+    /// This process's own.
+    Copy,
+}
+
 impl Memory {
     /// Maps a file that nobody may write to, as far as can be found out.
     pub(super) fn checked(source: &Source) -> Result<Self, Error> {
-        let length = length_of(source)?;
+        let length = source.length()?;
         // A sealed memfd or a file under fs-verity: the kernel itself vouches
         // that it cannot change, and there is nothing left to check.
         if let Ok(map) = MmapOptions::new().len(length).map_if_safe(&source.file) {
@@ -53,27 +65,27 @@ impl Memory {
         let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
         let mapped = Self::mapped(map.map_err(|error| source.io("map", error))?, source)?;
         // Whoever changed the permissions meanwhile is found out here.
-        refuse_writable(source)?;
+        source.refuse_writable()?;
         Ok(mapped)
     }
 
     /// Copies a file to the heap.
     pub(super) fn copied(source: &Source) -> Result<Self, Error> {
-        let length = length_of(source)?;
+        let length = source.length()?;
         // Not a `Vec`: pages of the system are aligned for every element, and those
         // that nothing is read into, as in the gaps between sections, take no memory.
         let memory = fallible(|| MmapOptions::new().len(length).map_anon());
         let mut memory = memory.map_err(|error| source.io("find memory for", error))?;
         source.read_into(&mut memory)?;
         let map = fallible(|| memory.make_read_only()).map_err(|error| source.io("read", error))?;
-        Self::new(map, false, source)
+        Self::new(map, Kind::Copy, source)
     }
 
     /// Copies a file into memory that the kernel lets nobody change any more, and
     /// that other processes can map through the descriptor returned.
     #[cfg(target_os = "linux")]
     pub(super) fn sealed(source: &Source) -> Result<(Self, File), Error> {
-        let length = length_of(source)?;
+        let length = source.length()?;
         let seal = || {
             let memory = fallible(new_memfd)?;
             fallible(|| memory.set_len(source.bytes))?;
@@ -90,30 +102,36 @@ impl Memory {
         };
         let (read, map, memory) = seal().map_err(|error| source.io("seal a copy of", error))?;
         read?;
-        Ok((Self::new(map, true, source)?, memory))
+        Ok((Self::new(map, Kind::MemoryFile, source)?, memory))
     }
 
     fn mapped(map: Mmap, source: &Source) -> Result<Self, Error> {
         // The length was learned before mapping. A file that shrank in between
         // has pages in its map that end the process when they are read.
         source.recheck()?;
-        Self::new(map, true, source)
+        let kind = if is_memory(&source.file) { Kind::MemoryFile } else { Kind::File };
+        Self::new(map, kind, source)
     }
 
     #[cfg_attr(not(windows), allow(clippy::unnecessary_wraps, reason = "fails on Windows"))]
     #[cfg_attr(not(windows), allow(unused_variables, reason = "needed on Windows"))]
-    fn new(map: Mmap, mapped: bool, source: &Source) -> Result<Self, Error> {
+    fn new(map: Mmap, kind: Kind, source: &Source) -> Result<Self, Error> {
         Ok(Self {
             map,
-            mapped,
+            kind,
             #[cfg(windows)]
             _file: source.file.try_clone().map_err(|error| source.io("open", error))?,
         })
     }
 
-    /// Whether it is a mapped file, and no copy.
-    pub(super) fn is_mapped(&self) -> bool {
-        self.mapped
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// For what is asked of the system about it.
+    #[cfg(unix)]
+    pub(super) fn map(&self) -> &Mmap {
+        &self.map
     }
 }
 
@@ -131,6 +149,11 @@ pub(super) trait Keeper: Send + Sync + 'static {
     fn file(&self) -> Option<&file::Inner> {
         None
     }
+
+    /// As `file`, as one of its owners.
+    fn into_file(self: Arc<Self>) -> Option<Arc<file::Inner>> {
+        None
+    }
 }
 
 impl<T: Element> Keeper for Box<[T]> {}
@@ -138,6 +161,10 @@ impl<T: Element> Keeper for Box<[T]> {}
 impl<D: ?Sized + Sync + 'static> Keeper for Shared<D> {
     fn file(&self) -> Option<&file::Inner> {
         self.view.file()
+    }
+
+    fn into_file(self: Arc<Self>) -> Option<Arc<file::Inner>> {
+        self.view.owned_file()
     }
 }
 
@@ -164,6 +191,11 @@ impl<D: ?Sized> View<D> {
     /// The file it leads into, if it is one.
     pub(super) fn file(&self) -> Option<&file::Inner> {
         self.keeper.file()
+    }
+
+    /// The same, kept alive.
+    pub(super) fn owned_file(&self) -> Option<Arc<file::Inner>> {
+        Arc::clone(&self.keeper).into_file()
     }
 }
 
@@ -217,7 +249,7 @@ impl SharedFile {
     /// [`FormatProblem::OpenForWriting`].
     pub unsafe fn map(path: impl AsRef<Path>, verify: Verify) -> Result<Self, Error> {
         let source = Source::open(path.as_ref())?;
-        let length = length_of(&source)?;
+        let length = source.length()?;
         // SAFETY: The caller promises that the file does not change while this
         // map lives; it lives in the returned value and what is taken from it.
         let map = fallible(|| unsafe { MmapOptions::new().len(length).map(&source.file) });
@@ -279,35 +311,35 @@ fn seal_memfd(memory: &File) -> io::Result<()> {
     }
 }
 
-/// The length of the file as a length in memory.
-fn length_of(source: &Source) -> Result<usize, Error> {
-    usize::try_from(source.bytes)
-        .map_err(|_| source.io("map", std::io::ErrorKind::FileTooLarge.into()))
+/// Whether the pages of a file are memory and nothing else, so that the system cannot
+/// give them up.
+#[cfg(target_os = "linux")]
+fn is_memory(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+
+    let mut told = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: The system writes one `statfs` to the address, which is ours and large
+    // enough; all zeros is a valid one, should it write nothing.
+    let kind = unsafe {
+        libc::fstatfs(file.as_raw_fd(), told.as_mut_ptr());
+        told.assume_init().f_type
+    };
+    // Both have another type on every other platform.
+    i128::from(kind) == i128::from(libc::TMPFS_MAGIC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_memory(_file: &File) -> bool {
+    false
 }
 
 /// Refuses a file that somebody may write to.
 fn refuse_writers(source: &Source) -> Result<(), Error> {
-    refuse_writable(source)?;
+    source.refuse_writable()?;
     if is_being_written(&source.file) {
         return Err(source.problem(FormatProblem::OpenForWriting));
     }
     Ok(())
-}
-
-/// Refuses a file whose permissions let anybody write to it. Access control
-/// lists need no look of their own: what they grant shows in the group's bits.
-#[cfg(unix)]
-fn refuse_writable(source: &Source) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let mode = source.recheck()?.permissions().mode() & 0o7777;
-    if mode & 0o222 == 0 { Ok(()) } else { Err(source.problem(FormatProblem::Writable { mode })) }
-}
-
-/// Elsewhere the way the file was opened keeps writers away.
-#[cfg(not(unix))]
-fn refuse_writable(source: &Source) -> Result<(), Error> {
-    source.recheck().map(drop)
 }
 
 /// Whether a process has the file open for writing, or mapped so; false where
@@ -421,19 +453,40 @@ pub fn release_large_blocks(bytes: u64) -> bool {
     }
 }
 
+/// What the system has counted of the process or of the calling thread.
+#[cfg(target_os = "linux")]
+fn usage(whose: libc::c_int) -> Option<libc::rusage> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: The system writes one `rusage` to the address, which is ours and
+    // large enough; all zeros is a valid one, should it write nothing.
+    unsafe {
+        let told = libc::getrusage(whose, usage.as_mut_ptr());
+        (told == 0).then(|| usage.assume_init())
+    }
+}
+
 /// Pages that the calling thread was the first to touch since it began, file pages
 /// included; `None` where the system does not tell. A fifth of a microsecond.
 pub(crate) fn pages_touched() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
-        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: The system writes one `rusage` to the address, which is ours and
-        // large enough; all zeros is a valid one, should it write nothing.
-        let usage = unsafe {
-            let told = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
-            (told == 0).then(|| usage.assume_init())
+        usage(libc::RUSAGE_THREAD).and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Processor time of the process since it began, the system's part included; `None`
+/// where the system does not tell.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let time = |time: libc::timeval| {
+            let seconds = u64::try_from(time.tv_sec).ok()?;
+            Some(Duration::new(seconds, 1_000 * u32::try_from(time.tv_usec).ok()?))
         };
-        usage.and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+        let usage = usage(libc::RUSAGE_SELF)?;
+        Some(time(usage.ru_utime)? + time(usage.ru_stime)?)
     }
     #[cfg(not(target_os = "linux"))]
     None

@@ -99,6 +99,27 @@ impl Source {
         Ok(())
     }
 
+    /// The length of the file as a length in memory.
+    pub(super) fn length(&self) -> Result<usize, Error> {
+        usize::try_from(self.bytes).map_err(|_| self.io("map", io::ErrorKind::FileTooLarge.into()))
+    }
+
+    /// Refuses a file whose permissions let anybody write to it. Access control
+    /// lists need no look of their own: what they grant shows in the group's bits.
+    #[cfg(unix)]
+    pub(super) fn refuse_writable(&self) -> Result<(), Error> {
+        use std::os::unix::fs::PermissionsExt;
+
+        let mode = self.recheck()?.permissions().mode() & 0o7777;
+        if mode & 0o222 == 0 { Ok(()) } else { Err(self.problem(FormatProblem::Writable { mode })) }
+    }
+
+    /// Elsewhere the way the file was opened keeps writers away.
+    #[cfg(not(unix))]
+    pub(super) fn refuse_writable(&self) -> Result<(), Error> {
+        self.recheck().map(drop)
+    }
+
     pub(super) fn io(&self, action: &'static str, source: io::Error) -> Error {
         Error::SharedIo { action, path: self.path.clone(), source }
     }

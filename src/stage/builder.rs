@@ -79,19 +79,20 @@ impl<'env, I> StageBuilder<'env, I> {
         expands: bool,
         recipe: impl Fn() -> Verb<'env, I, O> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
+        let Footprint { per_worker, shared, tables, per_item } = self.footprint;
         let spec = StageSpec {
             name: self.name,
             kind: self.kind,
-            per_worker: self.footprint.per_worker,
-            shared: self.footprint.shared,
-            counts_items: self.footprint.per_item.is_some(),
+            per_worker,
+            shared,
+            tables,
+            counts_items: per_item.is_some(),
             weighs_outputs: false,
             workers: self.workers,
             gather,
             expands,
             sizes: (size_of::<I>() as u64, size_of::<O>() as u64),
         };
-        let per_item = self.footprint.per_item;
         Stage { spec, recipe: Arc::new(recipe), per_item, weigher: None }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::step::Quietly;
+use crate::table::Table;
 
 /// Tells how many bytes an item stands for.
 pub(crate) type Weigher<'env, T> = Arc<dyn Fn(&T) -> u64 + Send + Sync + 'env>;
@@ -19,7 +20,8 @@ pub(crate) fn weigher<'env, T>(bytes: impl Fn(&T) -> u64 + Send + Sync + 'env) -
 /// | cost | declared by | held |
 /// |---|---|---|
 /// | what each worker keeps: its model, its scratch | [`per_worker`](Self::per_worker) | while the run lasts, times the workers |
-/// | what all workers keep together: an index behind an `Arc` | [`shared`](Self::shared) | while the run lasts, once |
+/// | what all workers keep together: templates behind an `Arc` | [`shared`](Self::shared) | while the run lasts, once |
+/// | shared data that it works with: an index in a file | [`table`](Self::table) | while the run lasts, once for all stages |
 /// | what one call needs beside its input, its output included | [`per_item`](Self::per_item) | from before the call to its end |
 ///
 /// What an item itself holds between two stages is declared on the stage that
@@ -39,6 +41,7 @@ pub(crate) fn weigher<'env, T>(bytes: impl Fn(&T) -> u64 + Send + Sync + 'env) -
 pub struct Footprint<'env, I> {
     pub(crate) per_worker: u64,
     pub(crate) shared: u64,
+    pub(crate) tables: Vec<Table>,
     pub(crate) per_item: Option<Weigher<'env, I>>,
 }
 
@@ -46,7 +49,7 @@ impl<'env, I> Footprint<'env, I> {
     /// No memory worth counting.
     #[must_use]
     pub fn none() -> Self {
-        Self { per_worker: 0, shared: 0, per_item: None }
+        Self { per_worker: 0, shared: 0, tables: Vec::new(), per_item: None }
     }
 
     /// `bytes` for each worker of the stage.
@@ -56,15 +59,30 @@ impl<'env, I> Footprint<'env, I> {
     }
 
     /// `bytes` for all workers together, whatever their number: what lies on the
-    /// heap once, behind a reference or an `Arc`.
-    ///
-    /// The pages of a mapped [`Shared`](crate::Shared) file are the system's to
-    /// give up and read again, so they need not be declared. Declare as much of
-    /// them as must stay in memory for the stage to be fast, if the budget is to
-    /// keep room for it.
+    /// heap once, behind a reference or an `Arc`. [`Shared`](crate::Shared) data is a
+    /// [`table`](Self::table).
     #[must_use]
     pub fn shared(bytes: u64) -> Self {
         Self { shared: bytes, ..Self::none() }
+    }
+
+    /// Shared data that the stage works with, so that the budget keeps room for what of
+    /// it must stay in memory: [`Table`] tells how much that is.
+    ///
+    /// ```
+    /// use plimsoll::{Footprint, MIB, SharedFile, SharedMap, Stage};
+    ///
+    /// # fn stage(file: &SharedFile) -> Result<(), plimsoll::Error> {
+    /// let index: SharedMap<u64, u32> = file.get("index")?;
+    /// let footprint = Footprint::table(&index).and(Footprint::per_worker(MIB));
+    /// let stage = Stage::memory("look up", footprint).map(move |key: u64| index.range(&key));
+    /// # let _: Stage<'_, u64, std::ops::Range<usize>> = stage;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn table(table: impl Into<Table>) -> Self {
+        Self { tables: vec![table.into()], ..Self::none() }
     }
 
     /// `bytes(&item)` while the stage works on the item: all that the call
@@ -89,6 +107,7 @@ impl<'env, I> Footprint<'env, I> {
         Self {
             per_worker: self.per_worker.saturating_add(other.per_worker),
             shared: self.shared.saturating_add(other.shared),
+            tables: [self.tables, other.tables].concat(),
             per_item,
         }
     }
@@ -105,6 +124,7 @@ impl<I> fmt::Debug for Footprint<'_, I> {
         f.debug_struct("Footprint")
             .field("per_worker", &self.per_worker)
             .field("shared", &self.shared)
+            .field("tables", &self.tables)
             .field("per_item", &self.per_item.is_some())
             .finish()
     }

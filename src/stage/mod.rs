@@ -8,6 +8,7 @@ mod step;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::table::Table;
 pub use builder::{StageBuilder, StatefulStageBuilder};
 pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
@@ -87,6 +88,7 @@ pub(crate) struct StageSpec {
     pub(crate) kind: Kind,
     pub(crate) per_worker: u64,
     pub(crate) shared: u64,
+    pub(crate) tables: Vec<Table>,
     /// Whether the ledger is asked for each of its calls.
     pub(crate) counts_items: bool,
     /// Whether what it makes has a declared weight.

@@ -2,13 +2,17 @@
 //! that a model checker can stand in for them.
 //!
 //! Built with `--cfg loom` or `--cfg shuttle`, `model` takes the place of the real
-//! ones; everything else is the same code. The crate's own tests count what the real ones
-//! do: see `counted`.
+//! ones; everything else is the same code. Built with `--cfg steady`, the locks and threads
+//! are the real ones and only the clock is not, so that the same run takes the same
+//! instructions, which benches/instructions.rs counts. The crate's own tests count what the
+//! real ones do: see `counted`.
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod counted;
 #[cfg(any(loom, shuttle))]
 mod model;
+#[cfg(any(loom, shuttle, steady))]
+mod steady;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
@@ -24,11 +28,15 @@ pub(crate) use real::{
 };
 pub(crate) use std::sync::atomic::Ordering;
 
+/// A counter that nothing but a report depends on: no model checker need look at it.
+pub(crate) use std::sync::atomic::AtomicU64 as Figure;
+
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::io;
     use std::sync::Arc;
     use std::thread::{Builder, Scope, ScopedJoinHandle};
+    #[cfg(not(steady))]
     use std::time::{Duration, Instant};
 
     use crate::fault::fallible;
@@ -38,6 +46,8 @@ mod real {
     use super::counted::handed_on;
     #[cfg(test)]
     pub(crate) use super::counted::{Condvar, Mutex, MutexGuard};
+    #[cfg(steady)]
+    pub(crate) use crate::sync::steady::Clock;
     #[cfg(not(test))]
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     #[cfg(not(test))]
@@ -49,11 +59,11 @@ mod real {
     pub(crate) use std::time::Instant as Stopwatch;
 
     /// Looks at a counter before a thread parks: some microseconds, about what
-    /// parking and waking would cost.
-    pub(crate) const SPINS: u32 = 200;
+    /// parking and waking would cost. How many there were is chance: not to be counted.
+    pub(crate) const SPINS: u32 = if cfg!(steady) { 0 } else { 200 };
 
-    /// Looks that the watch of a run takes at the most.
-    pub(crate) const WATCH_ROUNDS: u64 = u64::MAX;
+    /// Looks that the watch of a run takes at the most. It goes by the time.
+    pub(crate) const WATCH_ROUNDS: u64 = if cfg!(steady) { 0 } else { u64::MAX };
 
     /// Starts a thread of a run.
     pub(crate) fn spawn(
@@ -75,6 +85,7 @@ mod real {
     }
 
     /// Time since a run began.
+    #[cfg(not(steady))]
     #[derive(Debug)]
     pub(crate) struct Clock {
         begun: Instant,
@@ -82,6 +93,7 @@ mod real {
         shows: Option<Arc<AtomicU64>>,
     }
 
+    #[cfg(not(steady))]
     impl Clock {
         pub(crate) fn start() -> Self {
             Self { begun: Instant::now(), shows: None }

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
+pub(crate) use super::steady::Clock;
 #[cfg(loom)]
 use loom as checker;
 #[cfg(shuttle)]
@@ -142,27 +143,5 @@ impl Stopwatch {
 
     pub(crate) fn elapsed(&self) -> Duration {
         Duration::ZERO
-    }
-}
-
-/// A clock that each look moves on: the same schedule sees the same times.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    begun: Instant,
-    ticks: std::sync::atomic::AtomicU64,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self { begun: Instant::now(), ticks: std::sync::atomic::AtomicU64::new(0) }
-    }
-
-    pub(crate) fn nanos(&self) -> u64 {
-        const TICK: u64 = 100_000;
-        TICK * self.ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-    }
-
-    pub(crate) fn at(&self, nanos: u64) -> Instant {
-        self.begun + Duration::from_nanos(nanos)
     }
 }

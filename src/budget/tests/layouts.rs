@@ -171,11 +171,12 @@ fn a_file_without_permission_is_not_unlimited() {
 
 #[test]
 fn headroom_is_what_the_tightest_limit_has_left() {
-    let stat = "anon 100\nanon_thp 7\nfile 400000000\nshmem 20\nslab_unreclaimable 3\n";
+    let stat = "anon 90\nshmem 20\nfile 400000000\ninactive_anon 70\nactive_anon 20\n\
+        inactive_file 300000000\nunevictable 30\nslab_unreclaimable 3\n";
     let tree = Tree::new("0::/a/b\n", V2)
         .file(&at("a/b", "memory.max"), "1000000\n")
         .file(&at("a/b", "memory.stat"), stat)
-        .file("proc/meminfo", "MemTotal: 1 kB\nAnonPages:    1000 kB\nShmem: 24 kB\n");
+        .file("proc/meminfo", "MemTotal: 1 kB\nActive(anon): 24 kB\nInactive(anon):    1000 kB\n");
     assert_eq!(
         tree.expect(1_000_000, "80 % of 976.6 KiB, memory.max of /a/b (cgroup v2)")
             .limit
@@ -186,11 +187,11 @@ fn headroom_is_what_the_tightest_limit_has_left() {
     // An ancestor with a higher limit that others have filled.
     let tree = tree
         .file(&at("a", "memory.max"), "2000000\n")
-        .file(&at("a", "memory.stat"), "anon 1999999\n");
+        .file(&at("a", "memory.stat"), "inactive_anon 1999999\n");
     let budget = tree.budget(&[]).unwrap();
     assert!(budget.to_string().contains("headroom when read: 1 B"), "{budget}");
     // Overfull is zero, not a wrap; unknown is not told.
-    let tree = tree.file(&at("a", "memory.stat"), "anon 3000000\n");
+    let tree = tree.file(&at("a", "memory.stat"), "inactive_anon 3000000\n");
     assert_eq!(tree.budget(&[]).unwrap().limit.unwrap().headroom, Some(0));
     let tree = tree.file(&at("a", "memory.stat"), "file 1\n");
     assert_eq!(tree.budget(&[]).unwrap().limit.unwrap().headroom, None);
@@ -198,19 +199,20 @@ fn headroom_is_what_the_tightest_limit_has_left() {
         .file(&at("memory", "memory.limit_in_bytes"), "1000\n")
         .file(
             &at("memory", "memory.stat"),
-            "rss 1\ntotal_rss 100\ntotal_rss_huge 5\ntotal_shmem 7\n",
+            "inactive_anon 1\ntotal_rss 90\ntotal_inactive_anon 60\ntotal_active_anon 40\n\
+             total_unevictable 7\n",
         )
-        .file("proc/meminfo", "AnonPages: 1 kB\n");
+        .file("proc/meminfo", "Inactive(anon): 1 kB\n");
     assert_eq!(v1.budget(&[]).unwrap().limit.unwrap().headroom, Some(893));
 }
 
 #[test]
 fn headroom_is_read_again_and_keeps_a_margin_of_every_limit() {
-    let mebibytes = |anon: u64| format!("anon {}\nfile 999999999\n", anon * MIB);
+    let mebibytes = |anon: u64| format!("inactive_anon {}\nfile 999999999\n", anon * MIB);
     let tree = Tree::new("0::/a\n", V2)
         .file(&at("a", "memory.max"), &format!("{}\n", 100 * MIB))
         .file(&at("a", "memory.stat"), &mebibytes(40))
-        .file("proc/meminfo", "MemTotal: 1048576 kB\nAnonPages: 10 kB\n");
+        .file("proc/meminfo", "MemTotal: 1048576 kB\nInactive(anon): 10 kB\n");
     let headroom = Headroom::below(&tree.root).unwrap();
     assert_eq!(headroom.read(), Some(55 * MIB), "a twentieth of 100 MiB is kept");
     let tree = tree.file(&at("a", "memory.stat"), &mebibytes(94));
@@ -219,13 +221,13 @@ fn headroom_is_read_again_and_keeps_a_margin_of_every_limit() {
     assert_eq!(headroom.read(), Some(0));
     // Where the cgroup does not tell, the machine still does: 1 GiB, less all but 64 MiB
     // of it and a twentieth.
-    let used = format!("MemTotal: 1048576 kB\nAnonPages: {} kB\n", (1024 - 64) * 1024);
+    let used = format!("MemTotal: 1048576 kB\nInactive(anon): {} kB\n", (1024 - 64) * 1024);
     let tree = tree.file(&at("a", "memory.stat"), "file 1\n").file("proc/meminfo", &used);
     let margin = GIB / 20;
     assert_eq!(headroom.read(), Some(64 * MIB - margin));
     drop(tree);
     assert_eq!(headroom.read(), None, "nothing is told any more");
     let large =
-        Tree::new("", "").file("proc/meminfo", "MemTotal: 1073741824 kB\nAnonPages: 0 kB\n");
+        Tree::new("", "").file("proc/meminfo", "MemTotal: 1073741824 kB\nInactive(anon): 0 kB\n");
     assert_eq!(Headroom::below(&large.root).unwrap().read(), Some(1023 * GIB), "1 GiB at most");
 }

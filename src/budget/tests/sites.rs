@@ -30,11 +30,11 @@ fn open_below(tree: &Tree) -> usize {
 }
 
 fn grouped() -> Tree {
-    let stat = "anon 1048576\nshmem 0\n";
+    let stat = "inactive_anon 1048576\n";
     Tree::new("0::/a\n", V2)
         .file(&at("a", "memory.max"), "1073741824\n")
         .file(&at("a", "memory.stat"), stat)
-        .file("proc/meminfo", "AnonPages: 1024 kB\n")
+        .file("proc/meminfo", "Inactive(anon): 1024 kB\n")
 }
 
 #[test]

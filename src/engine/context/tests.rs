@@ -1,5 +1,6 @@
 use super::*;
 use crate::budget::Budget;
+use crate::buffers::Pools;
 use crate::plan::{Settings, plan};
 use crate::stage::Stage;
 
@@ -14,6 +15,7 @@ fn context_for(largest_item: Option<u64>) -> Context<'static> {
     Context::new(
         plan(&Budget::new(8_000, 1), &specs, &settings).expect("it fits"),
         None,
+        Pools::default(),
         Clock::start(),
     )
 }
@@ -78,9 +80,9 @@ fn segments_are_named_after_their_first_stage() {
 #[test]
 fn parcels_hold_as_many_items_as_are_light_together() {
     let cx = context();
-    assert_eq!(cx.parcel_bytes(), 1_000);
-    assert_eq!(context_for(Some(800)).parcel_bytes(), 200, "of the smaller account");
-    assert_eq!(context_for(Some(7_200)).parcel_bytes(), 200);
+    assert_eq!(cx.plan.parcel_bytes(), 1_000);
+    assert_eq!(context_for(Some(800)).plan.parcel_bytes(), 200, "of the smaller account");
+    assert_eq!(context_for(Some(7_200)).plan.parcel_bytes(), 200);
     let items = [(9, 100), (11, 100), (9, 0), (9, 2_000), (0, 1)];
     assert_eq!(items.map(|(most, weight)| cx.items_within(most, weight)), [9, 10, 9, 1, 1]);
     assert_eq!(cx.parcel_items(), 1);

@@ -9,6 +9,7 @@ use crate::plan::{Settings, plan};
 use crate::queue::{Entry, Need};
 use crate::resident::ALONE;
 use crate::stage::{Footprint, Stage};
+use crate::table::{Extent, MemoryId, Pages, Table};
 use crate::units::MIB;
 
 /// Tolerated of a budget of 1,024 MiB.
@@ -20,6 +21,8 @@ struct Rig {
     memory: Memory,
     scheduler: Scheduler<()>,
     running: Vec<ItemId>,
+    /// MiB of buffers that lie idle.
+    idle: u64,
     /// What other runs account for must not change meanwhile.
     _alone: MutexGuard<'static, ()>,
 }
@@ -36,7 +39,7 @@ impl Rig {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let scheduler = Scheduler::new(plan, false, None);
         let memory = Memory::new(plan, real.map(|mib| mib * MIB));
-        Self { memory, scheduler, running: Vec::new(), _alone: alone }
+        Self { memory, scheduler, running: Vec::new(), idle: 0, _alone: alone }
     }
 
     /// Of a process that held 100 MiB before, and what is shared.
@@ -48,7 +51,7 @@ impl Rig {
 
     /// A look at a process that holds `real` MiB; whether that made room.
     fn look(&mut self, real: u64, now: Nanos) -> bool {
-        self.memory.look(&mut self.scheduler, real * MIB, now)
+        self.memory.look(&mut self.scheduler, (real * MIB, self.idle * MIB), now)
     }
 
     /// MiB of the line that are withheld.
@@ -143,6 +146,19 @@ fn items_aboard_and_what_other_runs_account_for_are_no_drift() {
     drop(rig);
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(Accounted::default().publish(0), 0);
+}
+
+#[test]
+fn idle_buffers_are_no_drift_and_no_other_runs_either() {
+    let mut rig = Rig::grown();
+    rig.idle = 80;
+    rig.read(30);
+    rig.look(124 + 80 + 30, 0);
+    assert_eq!((rig.memory.drift, rig.withheld()), (0, 0));
+    assert_eq!(Accounted::default().publish(0), (24 + 30 + 80) * MIB);
+    rig.idle = 0;
+    rig.look(124 + 80 + 30, 0);
+    assert_eq!(rig.memory.drift, 80 * MIB, "given up, and with the allocator now");
 }
 
 #[test]
@@ -412,4 +428,48 @@ fn nothing_is_withheld_any_more_when_sight_is_lost() {
     let report = rig.report();
     assert_eq!(report.blind.as_deref(), Some("it is gone"));
     assert_eq!(report.peak_real, Some(2_024 * MIB));
+}
+
+/// The plan of a stage that works with 200 MiB of a file and a copy of 100 MiB.
+fn plan_with_tables() -> Plan {
+    let table = |memory, mib: u64, pages| {
+        let extents = vec![Extent { memory, bytes: 0..mib * MIB, pages }];
+        Footprint::table(Table { name: "t".to_owned(), extents, floor: None })
+    };
+    let file = MemoryId::File { device: 0, inode: 1, length: 2, checksum: 3 };
+    let mapped = table(file, 200, Pages::Reclaimable { in_order: false });
+    let footprint = mapped.and(table(MemoryId::Own(usize::MAX), 100, Pages::Real));
+    let spec = Stage::memory("model", footprint).map(|(): ()| ()).spec;
+    let settings = Settings { ordered: false, window: 64, largest_item: None };
+    plan(&Budget::new(1_024 * MIB, 8), &[spec], &settings).expect("it fits")
+}
+
+#[test]
+fn a_copy_is_no_drift_and_a_mapped_table_hides_none() {
+    let plan = plan_with_tables();
+    assert_eq!(plan.line, 724 * MIB);
+    // 50 MiB were there before, beside the copy.
+    let mut rig = Rig::new(&plan, Ok(150));
+    rig.look(150, 0);
+    assert_eq!((rig.memory.drift, rig.withheld()), (0, 0));
+    rig.look(150 + 100, 0);
+    assert_eq!((rig.memory.drift, rig.withheld()), (100 * MIB, 36));
+    rig.look(50 + 824 + 7, 0);
+    assert_eq!(rig.report().beyond, 7 * MIB, "824 MiB are left beside the mapped table");
+    // Another run that works with the copy does not account for it again.
+    let mut other = Accounted::with_copies(&plan.copies);
+    other.publish(110 * MIB);
+    rig.look(150 + 110, 0);
+    assert_eq!(rig.memory.drift, 100 * MIB, "10 of it are the other run's");
+}
+
+#[test]
+fn the_pages_of_a_mapped_table_are_no_room_for_items() {
+    let mut rig = Rig::new(&plan_with_tables(), Ok(150));
+    rig.memory.note_headroom(Some(924 * MIB), 150 * MIB);
+    rig.look(150, 0);
+    assert_eq!(rig.withheld(), 0, "724 for items, 200 for the table");
+    rig.memory.note_headroom(Some(874 * MIB), 150 * MIB);
+    rig.look(150, 0);
+    assert_eq!(rig.withheld(), 50);
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::budget::Budget;
+use crate::buffers::Pools;
 use crate::error::ItemError;
 use crate::plan::{Settings, plan};
 use crate::stage::Stage;
@@ -17,9 +18,10 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
     let cx = Context::new(
         plan,
         Some(Box::new(move |error| failures.lock().push(error))),
+        Pools::default(),
         Clock::start(),
     );
-    assert_eq!((cx.plan.reserve, cx.parcel_bytes()), (4_000, 1_000));
+    assert_eq!((cx.plan.reserve, cx.plan.parcel_bytes()), (4_000, 1_000));
     cx
 }
 

@@ -45,6 +45,8 @@ impl<T> Scheduler<T> {
             WaitsFor::Input
         } else if index + 1 == self.segments.len() && self.ordered && self.deliverable().is_none() {
             WaitsFor::Turn
+        } else if index + 1 == self.segments.len() && self.outside_sink {
+            WaitsFor::Consumer
         } else if self.is_blocked_downstream(index) {
             WaitsFor::Downstream
         } else {
@@ -58,6 +60,38 @@ impl<T> Scheduler<T> {
         SegmentState { running, queued, holds: 0, waits_for }
     }
 
+    /// What the source waits for: nothing while it is read; none when it has no more.
+    pub(crate) fn inspect_source(&self) -> Option<WaitsFor> {
+        let first = &self.segments[0];
+        if !self.source.open {
+            None
+        } else if self.source.pulling {
+            Some(WaitsFor::Nothing)
+        } else if self.aboard >= self.window || first.queue.len() >= first.bound {
+            Some(WaitsFor::Downstream)
+        } else if self.source.hungry {
+            let tight = self.ledger.tightened() > 0;
+            Some(if tight { WaitsFor::RealMemory } else { WaitsFor::Memory })
+        } else {
+            Some(WaitsFor::Core)
+        }
+    }
+
+    /// Items of the source that are done with; `in_order`, those before the oldest aboard,
+    /// as one of the source may be many by now.
+    pub(crate) fn finished(&self, in_order: bool) -> u64 {
+        match (in_order, self.frontier.oldest()) {
+            (true, Some(oldest)) => oldest.source_index(),
+            (true, None) => self.source.read,
+            (false, _) => self.source.read.saturating_sub(self.aboard),
+        }
+    }
+
+    /// Calls under way that take a core.
+    pub(crate) fn computing(&self) -> usize {
+        self.computing
+    }
+
     /// Calls that began at `until` or before, the oldest items first.
     pub(crate) fn calls_since_before(&self, until: Nanos) -> Vec<Call> {
         let running = self.frontier.iter().filter(|(_, live)| !live.queued && live.since <= until);
@@ -69,6 +103,11 @@ impl<T> Scheduler<T> {
             Some(Call { segment, id: id.clone(), since: live.since, holds })
         };
         running.filter_map(call).collect()
+    }
+
+    /// Items in each segment's queue, the sink's last.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = u64> {
+        self.segments.iter().map(|segment| segment.queue.items())
     }
 
     /// Items aboard.

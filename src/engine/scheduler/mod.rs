@@ -33,8 +33,9 @@ use pull::Source;
 use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
-use crate::plan::Plan;
+use crate::plan::{PARCEL_ITEMS, PARCEL_NANOS, Plan};
 use crate::queue::{AgeQueue, Entry};
+use crate::report::{Track, Where};
 
 /// Nanoseconds since the run began.
 pub(crate) type Nanos = u64;
@@ -87,12 +88,19 @@ pub(crate) struct Settlement<T> {
     pub(crate) items: u64,
     /// Up to when its time is accounted for.
     pub(crate) at: Nanos,
+    /// Where that is written down, if it is.
+    pub(crate) track: Option<Track>,
 }
 
 impl<T> Settlement<T> {
-    /// The time since what was accounted for last, now accounted for, too.
-    pub(crate) fn lap(&mut self, now: Nanos) -> Nanos {
-        now.saturating_sub(std::mem::replace(&mut self.at, now))
+    /// The time since what was accounted for last, now accounted for, too: it went into
+    /// so many items at `place`.
+    pub(crate) fn lap(&mut self, place: Where, items: usize, now: Nanos) -> Nanos {
+        let begun = std::mem::replace(&mut self.at, now);
+        if let Some(track) = &mut self.track {
+            track.add(place, items as u64, begun, now);
+        }
+        now.saturating_sub(begun)
     }
 
     /// Bytes that what was made is said to hold.
@@ -103,7 +111,8 @@ impl<T> Settlement<T> {
 
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
-        Self { consumed: Vec::new(), produced: Vec::new(), failed: None, items: 0, at: 0 }
+        let (consumed, produced) = Default::default();
+        Self { consumed, produced, failed: None, items: 0, at: 0, track: None }
     }
 }
 
@@ -184,6 +193,8 @@ pub(crate) struct Scheduler<T> {
     segments: Vec<Segment<T>>,
     source: Source,
     cores: usize,
+    /// Time that a parcel is to take in all segments together, at the least.
+    way_nanos: Nanos,
     computing: usize,
     ordered: bool,
     /// The consumer serves the sink's queue, not the workers.
@@ -205,15 +216,6 @@ pub(crate) struct Scheduler<T> {
     largest_step: u64,
 }
 
-/// Time a parcel of small items should take in its slowest segment: long enough
-/// to hide the cost of a step, short enough to keep latency and the tail low.
-const PARCEL_NANOS: f64 = 100_000.0;
-/// From one turn with the lock to the next, whichever core's, so much time should pass at
-/// the least: a turn takes up to 1.4 us where the state comes from another core's caches,
-/// and those who find the lock taken too often end up asleep.
-const TURN_NANOS: f64 = 5_000.0;
-/// Items in a parcel at the most.
-const PARCEL_ITEMS: u64 = 8_192;
 /// Weight of the latest measurement in the running cost an item.
 const COST_GAIN: f64 = 0.25;
 
@@ -242,6 +244,7 @@ impl<T> Scheduler<T> {
             segments: segments.collect(),
             source: Source::new(),
             cores: plan.cores,
+            way_nanos: plan.way_nanos(),
             computing: 0,
             ordered: plan.ordered,
             outside_sink,
@@ -411,9 +414,7 @@ impl<T> Scheduler<T> {
         let costs = self.segments.iter().map(|segment| segment.nanos_per_item);
         let (slowest, all) =
             costs.fold((0.0, 0.0), |(most, sum), cost| (cost.max(most), cost + sum));
-        // A parcel is pulled and goes through every segment, the sink's included.
-        let turns = (self.cores * (self.segments.len() + 1)) as f64;
-        let items = (PARCEL_NANOS / slowest).max(TURN_NANOS * turns / all);
+        let items = (PARCEL_NANOS as f64 / slowest).max(self.way_nanos as f64 / all);
         // Nothing is known at first: then it is infinite.
         if items.is_finite() { (items as u64).clamp(1, PARCEL_ITEMS) } else { 1 }
     }

@@ -15,10 +15,15 @@ use crate::shared::table::{Entry, Kind, place};
 /// An array that is being written.
 pub(super) struct Array {
     core: Core,
+    /// Complete when the array is.
     entry: Entry,
+    /// Bytes that were appended.
+    bytes: u64,
     hasher: Hasher,
     /// What is not written yet.
     buffer: Vec<u8>,
+    /// The most bytes of it.
+    limit: usize,
     out: Out,
 }
 
@@ -46,17 +51,18 @@ impl Array {
             checksum: 0,
         };
         let hasher = Hasher::new();
-        Self { core: core.clone(), entry, hasher, buffer: Vec::new(), out: Out::Nowhere }
+        let (core, limit) = (core.clone(), core.buffer_bytes());
+        Self { core, entry, bytes: 0, hasher, buffer: Vec::new(), limit, out: Out::Nowhere }
     }
 
     /// Elements that were appended.
     pub(super) fn count(&self) -> u64 {
-        self.entry.count
+        self.bytes / self.entry.size
     }
 
     /// Bytes that were appended.
     pub(super) fn bytes(&self) -> u64 {
-        self.entry.bytes()
+        self.bytes
     }
 
     pub(super) fn section(&self) -> &str {
@@ -68,12 +74,22 @@ impl Array {
     }
 
     /// Appends the bytes of whole elements.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.core.still_sound()?;
-        self.entry.count += bytes.len() as u64 / self.entry.size;
-        let limit = self.core.buffer_bytes();
-        while self.buffer.len() + bytes.len() > limit {
-            let (fits, rest) = bytes.split_at(limit - self.buffer.len());
+        self.bytes += bytes.len() as u64;
+        if self.buffer.len() + bytes.len() > self.limit {
+            return self.append_beyond(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends what is more than the buffer has room for.
+    #[cold]
+    fn append_beyond(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while self.buffer.len() + bytes.len() > self.limit {
+            let (fits, rest) = bytes.split_at(self.limit - self.buffer.len());
             self.buffer.extend_from_slice(fits);
             self.empty_buffer()?;
             bytes = rest;
@@ -102,7 +118,7 @@ impl Array {
         self.hasher.write(&self.buffer);
         self.core.attempt("write", || file.write_all(&self.buffer))?;
         self.buffer.clear();
-        self.core.tell(&self.entry.section, BuildStep::Write, self.bytes());
+        self.core.tell(&self.entry.section, BuildStep::Write, self.bytes);
         Ok(())
     }
 
@@ -112,8 +128,10 @@ impl Array {
         if !matches!(self.out, Out::Nowhere) {
             self.empty_buffer()?;
         }
-        let Self { core, mut entry, mut hasher, buffer, out } = self;
+        let count = self.count();
+        let Self { core, mut entry, mut hasher, buffer, out, .. } = self;
         hasher.write(&buffer);
+        entry.count = count;
         entry.checksum = hasher.finish();
         match out {
             Out::Tail(mut tail) => {

@@ -171,11 +171,17 @@ impl Core {
         })
     }
 
+    #[inline]
     pub(super) fn still_sound(&self) -> Result<(), Error> {
         match self.shared.failed.load(Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(self.io("write", io::Error::other("an earlier part could not be written"))),
+            true => Err(self.is_lost()),
         }
+    }
+
+    #[cold]
+    fn is_lost(&self) -> Error {
+        self.io("write", io::Error::other("an earlier part could not be written"))
     }
 
     pub(super) fn io(&self, action: &'static str, source: io::Error) -> Error {

@@ -23,7 +23,7 @@ use crate::shared::element::Element;
 /// # let path = directory.join("squares.plim");
 /// let mut writer = SharedWriter::create(&path)?;
 /// for n in 0..1_000_u64 {
-///     writer.extend_from_slice(&[n * n])?;
+///     writer.push(&(n * n))?;
 /// }
 /// assert_eq!(writer.finish()?, 1_000);
 ///
@@ -50,13 +50,22 @@ impl<T: Element> SharedWriter<T> {
         Ok(Self { elements: file.slice(ONLY)?, file })
     }
 
-    /// Appends elements. They are gathered into pieces of 2 MiB, so to give
-    /// them one by one is no waste.
+    /// Appends an element. Elements are gathered into pieces of 2 MiB, so to give them
+    /// one by one is no waste.
     ///
     /// # Errors
     ///
     /// [`Error::SharedIo`] if the system refuses to take them, as when the disk
     /// is full. The writer is of no use then: every later call fails.
+    pub fn push(&mut self, element: &T) -> Result<(), Error> {
+        self.elements.push(element)
+    }
+
+    /// Appends elements.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
     pub fn extend_from_slice(&mut self, elements: &[T]) -> Result<(), Error> {
         self.elements.extend_from_slice(elements)
     }

@@ -15,6 +15,16 @@ fn pages_are_counted_where_they_are_touched() {
     assert!(after > before && elsewhere < after - before, "{before} {after} {elsewhere}");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn cpu_time_grows_with_what_is_computed() {
+    let before = cpu_time().expect("Linux tells");
+    let wanted = before + Duration::from_millis(5);
+    while cpu_time().expect("Linux tells") < wanted {
+        std::hint::spin_loop();
+    }
+}
+
 fn written(directory: &Path) -> std::path::PathBuf {
     let path = directory.join("a.plim");
     Shared::<[u32]>::write(&path, &[1, 2, 3]).unwrap();

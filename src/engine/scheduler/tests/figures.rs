@@ -43,7 +43,8 @@ impl Run {
         let need = Need { declared, learned: 0 };
         let entry = Entry { items, need, task: () };
         let made = Produced { id: id.clone(), segment, weight, entry };
-        Settlement { consumed: vec![id.clone()], produced: vec![made], failed: None, items, at: 0 }
+        let consumed = vec![id.clone()];
+        Settlement { consumed, produced: vec![made], items, ..Settlement::default() }
     }
 
     /// Begins to read the source, whatever waits: the parcel, and how many items at the
@@ -244,8 +245,8 @@ fn the_time_of_a_call_is_learned_and_parcels_are_made_as_large_as_it_allows() {
 #[test]
 fn parcels_grow_with_the_cores_that_share_the_lock() {
     let mut run = Run::new();
-    let items = |run: &mut Run, cores, nanos: [f64; 3]| {
-        run.scheduler.cores = cores;
+    let items = |run: &mut Run, cores: u64, nanos: [f64; 3]| {
+        run.scheduler.way_nanos = 20_000 * cores;
         for (segment, nanos) in run.scheduler.segments.iter_mut().zip(nanos) {
             segment.nanos_per_item = nanos;
         }

@@ -1,0 +1,65 @@
+//! A kernel under callgrind.
+
+use std::process::Command;
+
+use crate::kernels::{self, Kernel};
+
+/// The first argument of a process that is to run one kernel.
+pub(crate) const CHILD: &str = "--child";
+
+/// Instructions of `kernel` for one of its unit.
+pub(crate) fn count(kernel: &Kernel) -> f64 {
+    let [once, twice] = [kernel.times, 2 * kernel.times].map(|times| total(kernel.name, times));
+    assert!(once < twice, "{}: more work took no more instructions", kernel.name);
+    (twice - once) as f64 / kernel.times as f64
+}
+
+/// All instructions of a process that runs a kernel.
+fn total(kernel: &str, times: u64) -> u64 {
+    let program = std::env::current_exe().expect("this program has a file");
+    let mut command = Command::new("valgrind");
+    // Threads take turns, and malloc is the same for all of them.
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=try"]);
+    command.env("MALLOC_ARENA_MAX", "1");
+    command.arg(program).args([CHILD, kernel, &times.to_string()]);
+    let output = command.output().expect("valgrind is there");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{kernel} failed: {told}");
+    let collected = told.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, number) = collected.unwrap_or_else(|| panic!("callgrind tells no total: {told}"));
+    number.trim().parse().expect("a number")
+}
+
+/// Is that process.
+pub(crate) fn be_child(arguments: &[String]) {
+    let [name, times] = arguments else { panic!("the name of a kernel and how often") };
+    let kernel = kernels::ALL.iter().find(|kernel| kernel.name == *name);
+    let kernel = kernel.unwrap_or_else(|| panic!("there is no kernel {name:?}"));
+    (kernel.run)(times.parse().expect("a number of times"));
+}
+
+/// What decides how many instructions the same source takes; `None` without valgrind.
+pub(crate) fn toolchain() -> Option<String> {
+    let valgrind = told("valgrind", &["--version"])?;
+    let rustc = std::env::var("RUSTC").unwrap_or("rustc".to_owned());
+    let rustc = told(&rustc, &["--version"]).unwrap_or("rustc unknown".to_owned());
+    let libc = told("getconf", &["GNU_LIBC_VERSION"]).unwrap_or("libc unknown".to_owned());
+    let vectors = if has_avx2() { "avx2" } else { "no avx2" };
+    let target = std::env::consts::ARCH;
+    Some(format!("{rustc}, {target}, {vectors}, {libc}, {valgrind}"))
+}
+
+/// Checksums and copies are done otherwise with it.
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// What a program prints.
+fn told(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

@@ -1,0 +1,89 @@
+//! A snapshot in words.
+
+use std::fmt;
+
+use super::{Snapshot, StageSnapshot, Stall, WaitsFor};
+use crate::units::Bytes;
+
+impl Stall {
+    /// As it is told when the call has come back: it may have lasted a little longer.
+    pub(crate) fn told_later(&self) -> String {
+        let Self { stage, item, lasted, holds, others } = self;
+        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
+        format!("{stage} was at item {item} for {seconds:.1} s or more, holding {holds}; {others}")
+    }
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Nothing => "all its workers are at work",
+            Self::Input => "it waits for input",
+            Self::Downstream => "the stage below has enough to do",
+            Self::Memory => "it waits for memory",
+            Self::RealMemory => "it waits for real memory",
+            Self::Core => "it waits for a core",
+            Self::Turn => "an older item's turn comes first",
+            Self::Consumer => "the consumer has not asked for more",
+        })
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, item, lasted, holds, others } = self;
+        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
+        write!(f, "{stage} has been at item {item} for {seconds:.1} s, holding {holds}; {others}")
+    }
+}
+
+/// One line for the run, one for each stage, and what holds it up; no newline at the end.
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        write!(f, "{seconds:.1} s: {} read", self.read)?;
+        if let Some(expected) = self.expected {
+            write!(f, " of {expected}")?;
+        }
+        write!(f, ", {} done with, {}", self.finished, PerSecond(self.per_second))?;
+        let (held, line) = (Bytes(self.held), Bytes(self.line));
+        write!(f, "; {} aboard, holding {held} of {line}", self.aboard)?;
+        if self.withheld > 0 {
+            write!(f, " ({} withheld)", Bytes(self.withheld))?;
+        }
+        if let Some(real) = self.real {
+            write!(f, ", {} real", Bytes(real))?;
+        }
+        self.stages.iter().enumerate().try_for_each(|(index, stage)| {
+            write!(f, "\n{stage}")?;
+            match (stage.waits_for, self.stages.get(index + 1)) {
+                (WaitsFor::Nothing, _) => Ok(()),
+                (WaitsFor::Downstream, Some(below)) => {
+                    write!(f, "; {} has enough to do", below.name)
+                }
+                (waits_for, _) => write!(f, "; {waits_for}"),
+            }
+        })?;
+        self.stalls.iter().try_for_each(|stall| write!(f, "\nstalled: {stall}"))?;
+        self.bottleneck().map_or(Ok(()), |told| write!(f, "\nlimited by {told}"))
+    }
+}
+
+/// What it has done and has to do, on one line; what it waits for is not told.
+impl fmt::Display for StageSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, workers, running, queued, done, .. } = self;
+        write!(f, "{name}: {running} of {workers} workers busy, {queued} queued, {done} done, ")?;
+        write!(f, "{}, {}", PerSecond(self.per_second), Bytes(self.holds))
+    }
+}
+
+/// A rate that is told to a tenth where that says something.
+pub(super) struct PerSecond(pub(super) f64);
+
+impl fmt::Display for PerSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = if self.0 < 100.0 { 1 } else { 0 };
+        write!(f, "{:.decimals$} a second", self.0)
+    }
+}

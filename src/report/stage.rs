@@ -1,0 +1,104 @@
+//! What one stage did.
+
+use std::time::Duration;
+
+use super::ItemTimes;
+
+/// What one stage did.
+///
+/// The four waits, the busy and the set-up time of a stage's workers, and a little
+/// for moving items about, add up to its workers times the elapsed time. Stages that
+/// run in one go with the stage above share its waits.
+#[derive(Clone, Debug, Default)]
+pub struct StageReport {
+    pub(crate) name: String,
+    pub(crate) workers: usize,
+    pub(crate) calls: u64,
+    pub(crate) busy: Duration,
+    pub(crate) set_up: Duration,
+    pub(crate) fused: bool,
+    pub(crate) times: Option<ItemTimes>,
+    pub(crate) waited_input: Duration,
+    pub(crate) waited_downstream: Duration,
+    pub(crate) waited_memory: Duration,
+    pub(crate) waited_real: Duration,
+    pub(crate) waited_core: Duration,
+}
+impl StageReport {
+    /// The stage's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Calls that could run at once.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Items the stage was called with.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Time inside the stage's function, all workers together.
+    #[must_use]
+    pub fn busy(&self) -> Duration {
+        self.busy
+    }
+
+    /// Time that went into building the states of its workers.
+    #[must_use]
+    pub fn set_up(&self) -> Duration {
+        self.set_up
+    }
+
+    /// How long its items took; `None` if there was no call.
+    #[must_use]
+    pub fn item_times(&self) -> Option<&ItemTimes> {
+        self.times.as_ref()
+    }
+
+    /// Time workers were free, and a core was too, but nothing was there to do.
+    #[must_use]
+    pub fn waited_for_input(&self) -> Duration {
+        self.waited_input
+    }
+
+    /// Time workers were free because the stage below had enough to do.
+    #[must_use]
+    pub fn blocked_by_downstream(&self) -> Duration {
+        self.waited_downstream
+    }
+
+    /// Time workers were free because the ledger could not grant the next item
+    /// what it needs.
+    #[must_use]
+    pub fn blocked_on_memory(&self) -> Duration {
+        self.waited_memory
+    }
+
+    /// The part of [`blocked_on_memory`](Self::blocked_on_memory) that the ledger alone
+    /// would have spared: the line was tightened by real memory.
+    #[must_use]
+    pub fn blocked_on_real_memory(&self) -> Duration {
+        self.waited_real
+    }
+
+    /// Time workers were free because every core of the budget was at work, for
+    /// other stages or others of this one, or because the system had not yet
+    /// brought a woken thread to a core.
+    #[must_use]
+    pub fn waited_for_core(&self) -> Duration {
+        self.waited_core
+    }
+}
+
+impl StageReport {
+    /// Time its workers were at work.
+    pub(super) fn worked(&self) -> Duration {
+        self.busy + self.set_up
+    }
+}
