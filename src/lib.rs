@@ -191,6 +191,13 @@ pub mod fuzzing {
     }
 }
 
+/// The door of `benches/growth.rs`: runs in virtual time. It may change at any time.
+#[cfg(not(any(loom, shuttle)))]
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::engine::simulation::{Costs, Forecast, Machine, ThreadTime, VirtualClock};
+}
+
 /// The code blocks of the README are run as tests, too.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Budget;
+#[cfg(not(any(loom, shuttle)))]
+use crate::budget::Measure;
 use crate::buffers::{Buffers, Pools};
 use crate::cancel::CancelToken;
+#[cfg(not(any(loom, shuttle)))]
+use crate::engine::simulation::{self, Costs, Forecast, Machine, VirtualClock};
 use crate::engine::{
     Context, Depot, FailureSink, First, Halt, Link, Orders, Outlet, Port, Run, Sink, Source, Then,
     error_of, report_of,
 };
 use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
-use crate::plan::{DEFAULT_WINDOW, Plan, Settings, plan};
+use crate::plan::{Plan, Settings, default_window, plan};
 use crate::report::Monitor;
 use crate::report::Report;
 use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, guard, weigher};
 use crate::stream::Stream;
-use crate::sync::{Mutex, WATCH_ROUNDS, scope, spawn_scoped};
+use crate::sync::{Clock, Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
 /// Stages joined and planned on a budget, ready to run, any number of times.
 ///
@@ -48,7 +52,9 @@ pub struct Pipeline<'env, I, O> {
 pub struct PipelineBuilder<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
     specs: Vec<StageSpec>,
+    /// The window is set when the cores are known, unless the user said.
     settings: Settings,
+    window: Option<u64>,
     source_weigher: Option<Weigher<'env, I>>,
     pools: Pools<'env>,
 }
@@ -60,7 +66,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
         PipelineBuilder {
             specs: vec![first.spec.clone()],
             link: Box::new(First(first)),
-            settings: Settings { ordered: false, window: DEFAULT_WINDOW, largest_item: None },
+            settings: Settings { ordered: false, window: 0, largest_item: None },
+            window: None,
             source_weigher: None,
             pools: Pools::default(),
         }
@@ -78,11 +85,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
     pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
-        let Self { link, mut specs, settings, source_weigher, pools } = self;
+        let Self { link, mut specs, settings, window, source_weigher, pools } = self;
         let index = specs.len();
         specs.push(stage.spec.clone());
         let link = Box::new(Then { before: link, stage, index });
-        PipelineBuilder { link, specs, settings, source_weigher, pools }
+        PipelineBuilder { link, specs, settings, window, source_weigher, pools }
     }
 
     /// Delivers outputs in the order of the source. Default: as they are
@@ -94,11 +101,12 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Lets at most `items` items be aboard: read and without a fate yet. Default:
-    /// 16,384. While that many are aboard the source is not read; outputs that
-    /// wait for their turn are aboard, too. What a `flat_map` makes may exceed
+    /// 16,384 on up to 16 cores, beyond that 64 times the square of the cores. While that
+    /// many are aboard the source is not read; outputs that wait for their turn are
+    /// aboard, too. What a `flat_map` makes may exceed
     /// it, within the line.
     pub fn window(mut self, items: u64) -> Self {
-        self.settings.window = items;
+        self.window = Some(items);
         self
     }
 
@@ -134,7 +142,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     ///
     /// As [`build`](Self::build).
     pub fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
-        plan(budget, &self.specs, &self.settings)
+        let window = self.window.unwrap_or_else(|| default_window(budget.cores()));
+        plan(budget, &self.specs, &Settings { window, ..self.settings.clone() })
     }
 
     /// Plans the pipeline on `budget`. No thread is started.
@@ -312,23 +321,72 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// # Errors
     ///
     /// A [`RunError`], with the report of what was done until then.
-    pub fn run<Src, K, R>(self, source: Src, mut sink: K) -> Result<Report, RunError>
+    pub fn run<Src, K, R>(self, source: Src, sink: K) -> Result<Report, RunError>
     where
         Src: IntoIterator<Item = I>,
         Src::IntoIter: Send,
         K: FnMut(O) -> R + Send,
         R: SinkResult,
     {
+        let plan = self.pipeline.plan.clone();
+        self.play(plan, Clock::start(), source.into_iter(), sink, drive)
+    }
+
+    /// Runs it in virtual time, which its stages, `source` and `sink` let pass on `clock`,
+    /// on a machine of as many cores as the plan's. What this process really holds says
+    /// nothing of that, so only what is declared counts.
+    ///
+    /// # Errors
+    ///
+    /// A [`RunError`], as of a real run.
+    #[cfg(not(any(loom, shuttle)))]
+    #[doc(hidden)]
+    pub fn simulate<Src, K, R>(
+        self,
+        source: Src,
+        sink: K,
+        clock: &VirtualClock,
+        machine: &Machine,
+    ) -> Result<Forecast, RunError>
+    where
+        Src: IntoIterator<Item = I>,
+        Src::IntoIter: Send,
+        K: FnMut(O) -> R + Send,
+        R: SinkResult,
+    {
+        let mut plan = self.pipeline.plan.clone();
+        plan.measure = Measure::Nothing;
+        let mut costs = Costs::default();
+        let report = self.play(plan, clock.face(), source.into_iter(), sink, |run, threads| {
+            costs = simulation::drive(run, threads, clock, machine);
+        })?;
+        Ok(Forecast { report, costs })
+    }
+
+    /// Has `driver` drive a run with as many threads as planned.
+    fn play<It, K, R>(
+        self,
+        plan: Plan,
+        clock: Clock,
+        source: It,
+        mut sink: K,
+        driver: impl FnOnce(&Run<'_>, usize),
+    ) -> Result<Report, RunError>
+    where
+        It: Iterator<Item = I> + Send,
+        K: FnMut(O) -> R + Send,
+        R: SinkResult,
+    {
         let time_limit = self.time_limit;
-        let threads = self.pipeline.plan.threads;
+        let threads = plan.threads;
         let end = Arc::new(Sink {
             sink: Mutex::new(Quietly::new(move |output| -> Result<(), BoxError> {
                 sink(output).into_result()
             })),
-            segment: self.pipeline.plan.segments.len() - 1,
+            segment: plan.segments.len() - 1,
         });
-        let run = self.prepare(source.into_iter(), end, false);
-        drive(&run, threads);
+        let run = self.prepare((plan, clock), source, end, false);
+        driver(&run, threads);
         run.publish(true);
         let report = report_of(&run, threads);
         let error = error_of(&run, time_limit);
@@ -343,6 +401,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// The run, all but its threads.
     fn prepare<'r, It>(
         self,
+        (plan, clock): (Plan, Clock),
         source: It,
         end: Arc<dyn Port<'r, O> + 'r>,
         outside_sink: bool,
@@ -358,10 +417,10 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
             items: Mutex::new(Quietly::new(source)),
             weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
             learned: Mutex::new(0),
-            next: pipeline.link.assemble(&pipeline.plan, end),
+            next: pipeline.link.assemble(&plan, end),
         };
         let failures = failures.map(|sink| sink as _);
-        let cx = Context::new(pipeline.plan.clone(), failures, pipeline.pools.clone());
+        let cx = Context::new(plan, failures, pipeline.pools.clone(), clock);
         if let Some(token) = cancel {
             token.attach(&cx.signals);
         }
@@ -385,7 +444,8 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
         let time_limit = self.time_limit;
         let segment = self.pipeline.plan.segments.len() - 1;
         let outlet = Arc::new(Outlet { depot: Depot::new(), segment });
-        let run = self.prepare(source.into_iter(), Arc::clone(&outlet) as _, true);
+        let plan = (self.pipeline.plan.clone(), Clock::start());
+        let run = self.prepare(plan, source.into_iter(), Arc::clone(&outlet) as _, true);
         Stream::start(Arc::new(run), outlet, time_limit)
     }
 }

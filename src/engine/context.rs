@@ -116,7 +116,12 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 }
 
 impl<'r> Context<'r> {
-    pub(crate) fn new(plan: Plan, failures: Option<FailureSink<'r>>, pools: Pools<'r>) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        failures: Option<FailureSink<'r>>,
+        pools: Pools<'r>,
+        clock: Clock,
+    ) -> Self {
         let (spans, metrics) = (Spans::new(&plan), Metrics::new(&plan));
         let policy = match failures {
             Some(sink) => Policy::Collect { sink: Mutex::new(Quietly::new(sink)) },
@@ -132,7 +137,7 @@ impl<'r> Context<'r> {
             broken: Mutex::new(None),
             signals: Arc::default(),
             cpu_before: cpu_time(),
-            clock: Clock::start(),
+            clock,
             pools,
             spans,
             metrics,

@@ -15,6 +15,7 @@
 //! | `recorder` | what a run writes down about itself, if it is asked to |
 //! | `context` | what all of them can reach |
 //! | `summary` | from a finished run to its report |
+//! | `simulation` | a run in virtual time: other threads, the same rules and nodes |
 
 mod assembly;
 mod context;
@@ -29,6 +30,8 @@ mod parcel;
 mod recorder;
 mod run;
 mod scheduler;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) mod simulation;
 mod snapshot;
 mod summary;
 mod watch;

@@ -41,7 +41,7 @@ pub(crate) struct Run<'r> {
     pub(super) board: Mutex<Board<'r>>,
     /// Counts the settlements, for those who look again before they park.
     settled: AtomicU64,
-    source: Box<dyn Pull<'r> + 'r>,
+    pub(super) source: Box<dyn Pull<'r> + 'r>,
     pub(crate) cx: Context<'r>,
     /// Tells real memory, where it is told and asked for.
     pub(super) gauge: Option<Gauge>,
@@ -56,12 +56,12 @@ pub(super) struct Board<'r> {
     pub(super) memory: Memory,
     /// Nothing, unless the run is recorded.
     pub(super) recorder: Option<Recorder>,
-    parked: usize,
+    pub(super) parked: usize,
     /// Threads that found nothing and look once more before they park. Whatever they are
     /// needed for they find, so nobody is woken meanwhile.
-    looking: usize,
+    pub(super) looking: usize,
     /// When parked threads wake by themselves.
-    alarms: Vec<Nanos>,
+    pub(super) alarms: Vec<Nanos>,
     consumer_waits: bool,
 }
 
@@ -267,7 +267,7 @@ impl<'r> Run<'r> {
     }
 
     /// Whether the lock was given up in between, to drop values of the user's.
-    fn after_settling(
+    pub(super) fn after_settling(
         &self,
         board: &mut MutexGuard<'_, Board<'r>>,
         dropped: &mut Vec<BoxTask<'r>>,
@@ -304,7 +304,7 @@ impl<'r> Run<'r> {
 
     /// Whether one who is parked is to be woken: there is work beyond what this thread
     /// has taken, or nobody would wake for what comes due.
-    fn has_more(&self, board: &Board<'r>, now: Nanos) -> bool {
+    pub(super) fn has_more(&self, board: &Board<'r>, now: Nanos) -> bool {
         let heard = board.alarms.iter().min();
         let alarm_unheard = || {
             let due = board.scheduler.next_alarm();
@@ -313,17 +313,26 @@ impl<'r> Run<'r> {
         board.parked > 0 && board.looking == 0 && (board.scheduler.has_work(now) || alarm_unheard())
     }
 
-    /// Waits for work: looks a little longer, then sleeps.
-    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
-        let settled = self.settled.load(Ordering::Relaxed);
+    /// How many settlements there were.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    /// How often a thread that found nothing looks before it sleeps.
+    pub(super) fn looks(&self, board: &Board<'r>) -> u32 {
         // Where many light items make a parcel, the next is there in some microseconds.
         let is_light = board.scheduler.parcel_items() > LIGHT_ITEMS;
-        let looks = if is_light { LIGHT_LOOKS * SPINS } else { SPINS };
+        if is_light { LIGHT_LOOKS * SPINS } else { SPINS }
+    }
+
+    /// Waits for work: looks a little longer, then sleeps.
+    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
+        let (settled, looks) = (self.settled(), self.looks(board));
         board.looking += 1;
         let news = MutexGuard::unlocked(board, || {
             (0..looks).any(|_| {
                 std::hint::spin_loop();
-                self.settled.load(Ordering::Relaxed) != settled
+                self.settled() != settled
             })
         });
         board.looking -= 1;

@@ -27,7 +27,7 @@ pub(crate) struct Orders {
 
 /// Between two looks at real memory, of which a core touches some 10 to 50 MiB meanwhile,
 /// and at a source that may wait.
-const PERIOD: Nanos = 5_000_000;
+pub(super) const PERIOD: Nanos = 5_000_000;
 /// Between two snapshots for a monitor.
 const MONITOR_PERIOD: Nanos = 50_000_000;
 /// However soon a call is a stall, the watch does not look without a pause.

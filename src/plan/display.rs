@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DEFAULT_WINDOW, PARCEL_ITEMS, PARCEL_NANOS, Plan, SegmentPlan, StagePlan, tables};
+use super::{PARCEL_ITEMS, PARCEL_NANOS, Plan, SegmentPlan, StagePlan, default_window, tables};
 use crate::budget::{MOST_MARGIN, Measure};
 use crate::drift::tolerance;
 use crate::units::Bytes;
@@ -138,13 +138,15 @@ impl Plan {
     fn fmt_bounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wide = self.name_width().max("(sink)".len());
         writeln!(f, "\nwhat is bounded")?;
-        let origin = if self.window == DEFAULT_WINDOW { "the default" } else { "as declared" };
+        let origin =
+            if self.window == default_window(self.cores) { "the default" } else { "as declared" };
         writeln!(f, "window   {} items, {origin}: the source is not read beyond it", self.window)?;
+        let (slowest, all) = (PARCEL_NANOS / 1_000, self.way_nanos() / 1_000);
         writeln!(
             f,
-            "parcels  1 to {PARCEL_ITEMS} items, as many as the slowest stage takes in {} us, and of \
-             several items {} at the most: a quarter of the reserve or of the rest",
-            PARCEL_NANOS / 1_000,
+            "parcels  1 to {PARCEL_ITEMS} items, as many as take {slowest} us in the slowest stage or \
+             {all} us in all, and of several items {} at the most: a quarter of the reserve or \
+             of the rest",
             Bytes(self.parcel_bytes())
         )?;
         for segment in &self.segments {

@@ -35,7 +35,10 @@ struct PlanFields<'a> {
 struct ParcelFields {
     most_items: u64,
     most_bytes: u64,
+    /// In the slowest stage.
     target_seconds: f64,
+    /// In all stages together, if that makes it larger.
+    way_seconds: f64,
 }
 
 #[derive(serde::Serialize)]
@@ -111,6 +114,7 @@ impl Serialize for Plan {
                 most_items: PARCEL_ITEMS,
                 most_bytes: self.parcel_bytes(),
                 target_seconds: PARCEL_NANOS as f64 / 1e9,
+                way_seconds: self.way_nanos() as f64 / 1e9,
             },
             real_memory: RealFields { held_to, tolerance_bytes: tolerance(self.memory) },
             stages: &self.stages,

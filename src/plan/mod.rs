@@ -42,12 +42,22 @@ pub(crate) struct Settings {
     pub(crate) largest_item: Option<u64>,
 }
 
-/// Items aboard at the most, unless the pipeline says otherwise.
-pub(crate) const DEFAULT_WINDOW: u64 = 16_384;
+/// Items aboard at the most on `cores`, unless the pipeline says otherwise: some parcels for
+/// each core, which grow with the cores that share the scheduler.
+pub(crate) fn default_window(cores: usize) -> u64 {
+    let cores = cores as u64;
+    LEAST_WINDOW.max(cores.saturating_mul(cores).saturating_mul(64))
+}
+
+const LEAST_WINDOW: u64 = 16_384;
 
 /// Time that a parcel of small items should take in its slowest segment, nanoseconds: long
 /// enough to hide the cost of a step, short enough to keep latency and the tail low.
 pub(crate) const PARCEL_NANOS: u64 = 100_000;
+/// From one turn with the run's lock to the next, whichever core's, so much time should
+/// pass, nanoseconds: a turn takes up to 1.4 us where the state comes from another core's
+/// caches, and those who find the lock taken too often end up asleep.
+const TURN_NANOS: u64 = 5_000;
 /// Items in a parcel at the most.
 pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 
@@ -254,6 +264,12 @@ impl Plan {
     /// that moving items together never decides what fits.
     pub(crate) fn parcel_bytes(&self) -> u64 {
         self.reserve.min(self.line - self.reserve) / 4
+    }
+
+    /// Time that a parcel of small items should take in all segments together, at the
+    /// least: all cores share the lock, which is taken for the pull and in each segment.
+    pub(crate) fn way_nanos(&self) -> u64 {
+        TURN_NANOS * self.cores as u64 * (self.segments.len() as u64 + 1)
     }
 
     /// Bytes of real memory that stages keep for all their workers together.

@@ -334,3 +334,9 @@ fn what_is_likely_not_meant_is_noted() {
     let weighs = [StageSpec { weighs_outputs: true, ..specs[0].clone() }, specs[1].clone()];
     assert!(plan(&Budget::new(GIB, 2), &weighs, &SETTINGS).expect("it fits").notes.is_empty());
 }
+
+#[test]
+fn the_default_window_grows_with_many_cores() {
+    let windows = [1, 16, 17, 64].map(default_window);
+    assert_eq!(windows, [16_384, 16_384, 18_496, 262_144]);
+}

@@ -34,11 +34,13 @@ pub(crate) use std::sync::atomic::AtomicU64 as Figure;
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::io;
+    use std::sync::Arc;
     use std::thread::{Builder, Scope, ScopedJoinHandle};
     #[cfg(not(steady))]
     use std::time::{Duration, Instant};
 
     use crate::fault::fallible;
+    use std::sync::atomic::Ordering;
 
     #[cfg(test)]
     use super::counted::handed_on;
@@ -85,21 +87,33 @@ mod real {
     /// Time since a run began.
     #[cfg(not(steady))]
     #[derive(Debug)]
-    pub(crate) struct Clock(Instant);
+    pub(crate) struct Clock {
+        begun: Instant,
+        /// What it shows, if that is not the time.
+        shows: Option<Arc<AtomicU64>>,
+    }
 
     #[cfg(not(steady))]
     impl Clock {
         pub(crate) fn start() -> Self {
-            Self(Instant::now())
+            Self { begun: Instant::now(), shows: None }
+        }
+
+        /// A clock that shows what `shown` is set to.
+        pub(crate) fn set_by(shown: &Arc<AtomicU64>) -> Self {
+            Self { begun: Instant::now(), shows: Some(Arc::clone(shown)) }
         }
 
         pub(crate) fn nanos(&self) -> u64 {
-            u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+            match &self.shows {
+                None => u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                Some(shown) => shown.load(Ordering::Relaxed),
+            }
         }
 
         /// The moment when `nanos` will have passed.
         pub(crate) fn at(&self, nanos: u64) -> Instant {
-            self.0 + Duration::from_nanos(nanos)
+            self.begun + Duration::from_nanos(nanos)
         }
     }
 }

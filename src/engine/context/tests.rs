@@ -16,6 +16,7 @@ fn context_for(largest_item: Option<u64>) -> Context<'static> {
         plan(&Budget::new(8_000, 1), &specs, &settings).expect("it fits"),
         None,
         Pools::default(),
+        Clock::start(),
     )
 }
 

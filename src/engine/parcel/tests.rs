@@ -6,6 +6,7 @@ use crate::buffers::Pools;
 use crate::error::ItemError;
 use crate::plan::{Settings, plan};
 use crate::stage::Stage;
+use crate::sync::Clock;
 
 /// Half of the line is the oldest's; a parcel of several items may need a quarter of
 /// that, 1,000 bytes.
@@ -18,6 +19,7 @@ fn context<'r>(failures: &Arc<Mutex<Vec<ItemError>>>) -> Context<'r> {
         plan,
         Some(Box::new(move |error| failures.lock().push(error))),
         Pools::default(),
+        Clock::start(),
     );
     assert_eq!((cx.plan.reserve, cx.plan.parcel_bytes()), (4_000, 1_000));
     cx

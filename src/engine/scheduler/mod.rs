@@ -193,6 +193,8 @@ pub(crate) struct Scheduler<T> {
     segments: Vec<Segment<T>>,
     source: Source,
     cores: usize,
+    /// Time that a parcel is to take in all segments together, at the least.
+    way_nanos: Nanos,
     computing: usize,
     ordered: bool,
     /// The consumer serves the sink's queue, not the workers.
@@ -242,6 +244,7 @@ impl<T> Scheduler<T> {
             segments: segments.collect(),
             source: Source::new(),
             cores: plan.cores,
+            way_nanos: plan.way_nanos(),
             computing: 0,
             ordered: plan.ordered,
             outside_sink,
@@ -408,10 +411,12 @@ impl<T> Scheduler<T> {
 
     /// Items of the parcels a pull or a `flat_map` should make next.
     pub(crate) fn parcel_items(&self) -> u64 {
-        let slowest =
-            self.segments.iter().map(|segment| segment.nanos_per_item).fold(0.0, f64::max);
-        let by_cost = if slowest > 0.0 { (PARCEL_NANOS as f64 / slowest) as u64 } else { 1 };
-        by_cost.clamp(1, PARCEL_ITEMS)
+        let costs = self.segments.iter().map(|segment| segment.nanos_per_item);
+        let (slowest, all) =
+            costs.fold((0.0, 0.0), |(most, sum), cost| (cost.max(most), cost + sum));
+        let items = (PARCEL_NANOS as f64 / slowest).max(self.way_nanos as f64 / all);
+        // Nothing is known at first: then it is infinite.
+        if items.is_finite() { (items as u64).clamp(1, PARCEL_ITEMS) } else { 1 }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

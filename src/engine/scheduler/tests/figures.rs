@@ -243,6 +243,23 @@ fn the_time_of_a_call_is_learned_and_parcels_are_made_as_large_as_it_allows() {
 }
 
 #[test]
+fn parcels_grow_with_the_cores_that_share_the_lock() {
+    let mut run = Run::new();
+    let items = |run: &mut Run, cores: u64, nanos: [f64; 3]| {
+        run.scheduler.way_nanos = 20_000 * cores;
+        for (segment, nanos) in run.scheduler.segments.iter_mut().zip(nanos) {
+            segment.nanos_per_item = nanos;
+        }
+        run.scheduler.parcel_items()
+    };
+    // Four turns with the lock, of 5 us for each core, while all segments take 10 us.
+    assert_eq!(items(&mut run, 4, [5e3, 4e3, 1e3]), 20, "the slowest takes 100 us");
+    assert_eq!(items(&mut run, 64, [5e3, 4e3, 1e3]), 128);
+    assert_eq!(items(&mut run, 64, [9e6, 1e6, 0.0]), 1, "coarse items go one by one");
+    assert_eq!(items(&mut run, 64, [0.0; 3]), 1, "nothing is known");
+}
+
+#[test]
 fn the_cost_of_a_call_is_shared_by_its_items() {
     let mut run = Run::new();
     let (id, _) = run.pull();
