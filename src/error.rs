@@ -1,9 +1,13 @@
 //! What can go wrong, told with the stage, the item, the numbers and the way out.
 
+mod format;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use format::FormatProblem;
 
 use crate::item::ItemId;
 use crate::units::{Bytes, MIB};
@@ -260,169 +264,6 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// What is wrong with a file that was opened as shared data.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FormatProblem {
-    /// The file is shorter than a header.
-    #[error(
-        "{length} bytes are too few for a header of {header}; the file is truncated or foreign"
-    )]
-    TooShort {
-        /// Bytes in the file.
-        length: u64,
-        /// Bytes in a header.
-        header: u64,
-    },
-    /// The file does not start with the magic bytes.
-    #[error(
-        "it does not start with the magic bytes of a plimsoll file; it is another kind of file"
-    )]
-    Magic,
-    /// The header's own checksum is wrong.
-    #[error(
-        "its header is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
-         copy or write it again"
-    )]
-    HeaderChecksum {
-        /// Checksum of the header as found.
-        found: u64,
-        /// Checksum as recorded.
-        recorded: u64,
-    },
-    /// The file was written by a later or unknown version of the format.
-    #[error("its format is version {found}; this build reads version {supported}")]
-    Version {
-        /// Version as recorded.
-        found: u32,
-        /// The version this build reads.
-        supported: u32,
-    },
-    /// The file was written on a machine of the other byte order.
-    #[error("it was written on a {found}-endian machine; this one is {native}-endian")]
-    Endianness {
-        /// `"big"`, `"little"` or `"unknown"`.
-        found: &'static str,
-        /// The byte order of this machine.
-        native: &'static str,
-    },
-    /// The elements have another size, alignment or type than asked for.
-    #[error("its elements are another {what}: recorded {found}, asked for {expected}")]
-    Element {
-        /// `"size"`, `"alignment"` or `"type"`.
-        what: &'static str,
-        /// As recorded.
-        found: String,
-        /// As asked for.
-        expected: String,
-    },
-    /// The file does not have as many bytes as its header says.
-    #[error("it has {found} bytes, its header says {recorded}; the file is truncated or grown")]
-    Length {
-        /// Bytes in the file.
-        found: u64,
-        /// Bytes as recorded.
-        recorded: u64,
-    },
-    /// The section table's checksum is wrong.
-    #[error(
-        "its section table is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
-         copy or write it again"
-    )]
-    TableChecksum {
-        /// Checksum of the table as found.
-        found: u64,
-        /// Checksum as recorded.
-        recorded: u64,
-    },
-    /// The section table is as it was written, and makes no sense.
-    #[error("its section table makes no sense: {problem}")]
-    Table {
-        /// What makes none.
-        problem: &'static str,
-    },
-    /// The file has no section of this name.
-    #[error("it has no section {name:?}; its sections: {sections}")]
-    NoSection {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        sections: String,
-    },
-    /// The section is of another kind.
-    #[error("it is {found}, not {expected}")]
-    Kind {
-        /// As recorded.
-        found: &'static str,
-        /// As asked for.
-        expected: &'static str,
-    },
-    /// The parts of a section do not fit together.
-    #[error("its parts do not fit together: {problem}")]
-    Structure {
-        /// What does not fit.
-        problem: &'static str,
-    },
-    /// An archive is not what it was written as.
-    #[error("its archive is not valid: {problem}")]
-    Archive {
-        /// What the library that reads it says.
-        problem: String,
-    },
-    /// A problem of one section.
-    #[error("section {name:?}: {problem}")]
-    Section {
-        /// The section.
-        name: String,
-        /// What is wrong with it.
-        problem: Box<FormatProblem>,
-    },
-    /// The file is not the one that was handed over.
-    #[error(
-        "it is not the file that was handed over: {what} is {found}, was {expected}; it was \
-         replaced meanwhile"
-    )]
-    AnotherFile {
-        /// `"device"`, `"inode"`, `"length"` or `"header checksum"`.
-        what: &'static str,
-        /// Of the file that is there now.
-        found: u64,
-        /// Of the file that was handed over.
-        expected: u64,
-    },
-    /// The path leads to something that cannot be mapped.
-    #[error("it is a {found}, not a regular file; name the file itself")]
-    NotAFile {
-        /// `"directory"` or `"special file"`.
-        found: &'static str,
-    },
-    /// The file's permissions let somebody write to it, so it may change while
-    /// it is mapped.
-    #[error(
-        "its permissions ({mode:04o}) let it be changed while it is mapped; take the write \
-         permissions away if nobody changes it in place, or copy it into memory with Shared::load"
-    )]
-    Writable {
-        /// The permission bits of the file.
-        mode: u32,
-    },
-    /// A process has the file open for writing, so it may change while it is
-    /// mapped.
-    #[error("a process has it open for writing; open it again when that process has closed it")]
-    OpenForWriting,
-    /// A section's checksum is wrong.
-    #[error(
-        "its data is damaged: checksum {found:#018x}, recorded {recorded:#018x}; \
-         copy or write it again"
-    )]
-    PayloadChecksum {
-        /// Checksum of the data as found.
-        found: u64,
-        /// Checksum as recorded.
-        recorded: u64,
-    },
 }
 
 /// One item failed in one stage.
