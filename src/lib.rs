@@ -192,7 +192,7 @@ pub mod fuzzing {
 }
 
 /// The door of `benches/growth.rs`: runs in virtual time. It may change at any time.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, steady)))]
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::engine::simulation::{Costs, Forecast, Machine, ThreadTime, VirtualClock};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Budget;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, steady)))]
 use crate::budget::Measure;
 use crate::buffers::{Buffers, Pools};
 use crate::cancel::CancelToken;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, steady)))]
 use crate::engine::simulation::{self, Costs, Forecast, Machine, VirtualClock};
 use crate::engine::{
     Context, Depot, FailureSink, First, Halt, Link, Orders, Outlet, Port, Run, Sink, Source, Then,
@@ -339,7 +339,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     /// # Errors
     ///
     /// A [`RunError`], as of a real run.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(loom, shuttle, steady)))]
     #[doc(hidden)]
     pub fn simulate<Src, K, R>(
         self,

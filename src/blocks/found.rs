@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::shared::{
     BytesWriter, MapWriter, SharedBytes, SharedFile, SharedFileWriter, SharedMap, Verify,
 };
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Figure, Ordering};
 
 const PARTS: &str = "parts";
 const BY_PLACE: &str = "by place";
@@ -121,7 +121,7 @@ fn merge<'a, P: Partial>(
 impl Spill {
     fn create(directory: &Path, budget: u64) -> Result<Self, Error> {
         // Two runs of one process at the same time have a file each.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT: Figure = Figure::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("plimsoll-found-{}-{number}.plim", std::process::id());
         let path = directory.join(name);

@@ -30,7 +30,7 @@ mod parcel;
 mod recorder;
 mod run;
 mod scheduler;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, steady)))]
 pub(crate) mod simulation;
 mod snapshot;
 mod summary;

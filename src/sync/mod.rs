@@ -28,18 +28,21 @@ pub(crate) use real::{
 };
 pub(crate) use std::sync::atomic::Ordering;
 
-/// A counter that nothing but a report depends on: no model checker need look at it.
+/// A counter on which no decision of a run depends, a report or a name at the most: no model
+/// checker need look at it.
 pub(crate) use std::sync::atomic::AtomicU64 as Figure;
 
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::io;
+    #[cfg(not(steady))]
     use std::sync::Arc;
     use std::thread::{Builder, Scope, ScopedJoinHandle};
     #[cfg(not(steady))]
     use std::time::{Duration, Instant};
 
     use crate::fault::fallible;
+    #[cfg(not(steady))]
     use std::sync::atomic::Ordering;
 
     #[cfg(test)]
