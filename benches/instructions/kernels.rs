@@ -20,11 +20,12 @@ pub(crate) struct Kernel {
     pub(crate) run: fn(u64),
 }
 
-pub(crate) const ALL: [Kernel; 14] = [
+pub(crate) const ALL: [Kernel; 15] = [
     Kernel { name: "parcels", unit: "an item", times: 1_000_000, run: parcels },
     Kernel { name: "parcels in order", unit: "an item", times: 1_000_000, run: parcels_in_order },
     Kernel { name: "parcels to a stream", unit: "an item", times: 1_000_000, run: to_a_stream },
     Kernel { name: "one at a time", unit: "an item", times: 10_000, run: one_at_a_time },
+    Kernel { name: "recorded", unit: "an item", times: 10_000, run: recorded },
     Kernel { name: "flat_map", unit: "a child", times: 200_000, run: flat_map },
     Kernel { name: "map_batch", unit: "an item", times: 20_000, run: map_batch },
     Kernel { name: "failures", unit: "an item", times: 20_000, run: failures },
@@ -80,9 +81,21 @@ fn single(items: u64) -> impl Iterator<Item = u64> + Send {
 /// What the scheduler takes: four steps, each booked, queued, chosen and settled for one
 /// item.
 fn one_at_a_time(items: u64) {
+    assert_eq!(run(&four_steps(), single(items)), items);
+}
+
+/// The same of a run that is recorded: its tables fill up and are merged again and again.
+fn recorded(items: u64) {
+    let (pipeline, mut delivered) = (four_steps(), 0);
+    let job = pipeline.job().record();
+    job.run(single(items), |value| delivered += black_box(value) & 1 | 1).expect("nothing fails");
+    assert_eq!(delivered, items);
+}
+
+fn four_steps() -> Pipeline<'static, u64, u64> {
     let step = |name| Stage::memory(name, Footprint::per_item(|_| MIB)).map(|n: u64| n + 1);
     let pipeline = Pipeline::new(step("first")).then(step("second")).then(step("third"));
-    assert_eq!(run(&planned(pipeline.then(step("fourth")), GIB), single(items)), items);
+    planned(pipeline.then(step("fourth")), GIB)
 }
 
 fn flat_map(children: u64) {
