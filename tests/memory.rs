@@ -2,7 +2,7 @@
 //! back, in cgroups whose limit the kernel enforces by killing.
 //!
 //! `RUNS=20 cargo test --release --test memory` repeats every workload so often;
-//! `... --test memory -- --ignored --nocapture figures` prints a table instead.
+//! `cargo bench --bench memory` prints a table of the same.
 #![cfg(target_os = "linux")]
 
 #[path = "memory/cgroup.rs"]
@@ -10,8 +10,8 @@ mod cgroup;
 #[path = "memory/child.rs"]
 mod child;
 mod common;
-#[path = "memory/figures.rs"]
-mod figures;
+#[path = "memory/limits.rs"]
+mod limits;
 #[path = "memory/neighbour.rs"]
 mod neighbour;
 #[path = "memory/peer.rs"]
@@ -21,16 +21,10 @@ mod workloads;
 
 use std::env;
 
-use cgroup::{Group, skipped};
 use child::{Ended, Order};
 use common::eventually;
+use limits::{BUDGETS, group};
 use plimsoll::MIB;
-
-/// The limit of every cgroup here.
-const LIMIT: u64 = 512 * MIB;
-
-/// The budgets that must hold below it: one close to it, and the default.
-const BUDGETS: [Option<&str>; 2] = [Some("448MiB"), None];
 
 /// How often each workload is run on each budget.
 fn runs() -> u64 {
@@ -41,17 +35,9 @@ fn runs() -> u64 {
 /// Not a test of its own: what the processes do that the others start.
 #[test]
 fn child() {
-    child::obey();
-}
-
-/// A new cgroup, if this process may make one and others may go in.
-fn group() -> Option<Group> {
-    let made = Group::new(LIMIT).map_err(|error| error.to_string()).and_then(|group| {
-        let order = Order { group: Some(&group), ..Order::of("nothing") };
-        let ended = order.run();
-        if ended.status.success() { Ok(group) } else { Err(ended.text) }
-    });
-    made.map_err(|reason| skipped(&format!("no memory cgroup can be used: {reason}"))).ok()
+    if child::is_child() {
+        child::obey();
+    }
 }
 
 /// Runs a workload on each budget in a cgroup of its own; what the last run told.
@@ -61,7 +47,11 @@ fn survives(task: &str) -> Option<String> {
         for run in 0..runs() {
             let group = group()?;
             let ended = Order { group: Some(&group), memory, ..Order::of(task) }.run();
-            let told = format!("{task}, budget {memory:?}, run {run}: {}", ended.status);
+            let told = format!(
+                "{task}, budget {memory:?}, run {run}: {}, {:?} bytes at most in the cgroup",
+                ended.status,
+                group.peak()
+            );
             assert_eq!((ended.killed(), group.kills()), (false, 0), "{told}");
             assert!(ended.status.success(), "{told}\n{}", ended.text);
             assert!(ended.number("anonymous") > Some(0), "{told}\n{}", ended.text);
@@ -163,11 +153,4 @@ fn memory_that_another_process_takes_is_waited_for() {
         assert!(hog.number("anonymous") >= Some(neighbour::HOG), "{}", told(&hog));
         assert!(lived && ended.status.success(), "{}", told(&ended));
     }
-}
-
-/// For a closing note, not for a verdict.
-#[test]
-#[ignore = "prints figures; takes minutes"]
-fn figures() {
-    figures::print(runs());
 }

@@ -139,6 +139,11 @@ impl Ended {
     }
 }
 
+/// Whether this process was started to do a task.
+pub(crate) fn is_child() -> bool {
+    env::var_os(TASK).is_some()
+}
+
 /// Does what the process was started for, if this is one of those.
 pub(crate) fn obey() {
     let Ok(task) = env::var(TASK) else { return };

@@ -153,22 +153,6 @@ fn what_cannot_be_read_is_not_unlimited() {
     tree.expect_unreadable("proc/meminfo", "no answer");
 }
 
-#[cfg(unix)]
-#[test]
-fn a_file_without_permission_is_not_unlimited() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let own = at("a", "memory.max");
-    let tree = Tree::new("0::/a\n", V2).file(&own, "max\n");
-    let file = tree.root.join(&own);
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read(&file).is_ok() {
-        eprintln!("SKIPPED: this user may read every file");
-        return;
-    }
-    tree.expect_unreadable(&own, "denied");
-}
-
 #[test]
 fn headroom_is_what_the_tightest_limit_has_left() {
     let stat = "anon 90\nshmem 20\nfile 400000000\ninactive_anon 70\nactive_anon 20\n\

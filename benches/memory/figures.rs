@@ -1,8 +1,8 @@
 //! The figures of many runs: kills, real memory, time.
 
 use crate::child::{Ended, Order};
+use crate::limits::{BUDGETS, group};
 use crate::workloads::ALL;
-use crate::{BUDGETS, group};
 use plimsoll::MIB;
 
 /// What one kind of run came to.
