@@ -25,6 +25,8 @@
 
 #[path = "growth/check.rs"]
 mod check;
+#[allow(dead_code, reason = "other benches use the rest")]
+mod common;
 #[path = "growth/costs.rs"]
 mod costs;
 #[path = "growth/length.rs"]
@@ -35,6 +37,8 @@ mod loads;
 mod pace;
 #[path = "growth/scale.rs"]
 mod scale;
+#[path = "common/work.rs"]
+mod work;
 
 fn main() {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
@@ -52,7 +56,8 @@ fn main() {
     }
     let needs_costs = ["costs", "check", "scale"].into_iter().any(chosen);
     if needs_costs {
-        let loops = pace::calibrate();
+        let loops = work::calibrate();
+        common::machine(quick);
         let machine = costs::measure(quick);
         costs::print(&machine);
         if chosen("check") {

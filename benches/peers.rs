@@ -51,6 +51,8 @@ mod runner;
 mod tables;
 #[path = "peers/timely.rs"]
 mod timely;
+#[path = "common/work.rs"]
+mod work;
 
 /// Those rooms of the example that W5 is made of.
 #[allow(dead_code, unused_imports)]
@@ -80,7 +82,7 @@ fn main() {
     let quick = take_flag(&mut arguments, "--quick") || !is_bench;
     let rounds = take_value(&mut arguments, "--rounds");
     let rounds = rounds.map(|rounds| rounds.parse().expect("a number of rounds"));
-    let scale = Scale { part: if quick { 50 } else { 1 }, loops: loads::calibrate() };
+    let scale = Scale { part: if quick { 50 } else { 1 }, loops: work::calibrate() };
     let chosen = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|start| name.starts_with(start.as_str()))
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Scale {
     /// One over so much.
     pub(crate) part: u64,
-    /// Loops of `loads::spin` that take a microsecond.
+    /// Loops of `work::spin` that take a microsecond.
     pub(crate) loops: u64,
 }
 
