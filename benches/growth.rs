@@ -42,22 +42,14 @@ mod work;
 
 fn main() {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
-    let mut take = |flag: &str| {
-        let before = names.len();
-        names.retain(|name| name != flag);
-        names.len() < before
-    };
     // `cargo bench` says so; whoever else runs this wants to see that it works.
-    let is_bench = take("--bench");
-    let quick = take("--quick") || !is_bench;
+    let is_bench = common::take_flag(&mut names, "--bench");
+    let quick = common::take_flag(&mut names, "--quick") || !is_bench;
     let chosen = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    if quick {
-        println!("A quick look: these figures say nothing.");
-    }
+    common::machine(quick);
     let needs_costs = ["costs", "check", "scale"].into_iter().any(chosen);
     if needs_costs {
         let loops = work::calibrate();
-        common::machine(quick);
         let machine = costs::measure(quick);
         costs::print(&machine);
         if chosen("check") {
