@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::{Context, count};
 use super::parcel::{BoxTask, Depot, Parcel, Port, Task};
 use super::scheduler::{Nanos, Settlement};
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::report::Where;
@@ -98,7 +98,7 @@ impl<It: Iterator> Source<'_, It> {
                 look *= 2;
             }
             let upto = if cx.has_token() { items.len() + 1 } else { look.min(most) as usize };
-            source.by_ref().take(upto - items.len()).for_each(|item| items.push(item));
+            items.extend(source.by_ref().take(upto - items.len()));
             if items.len() < upto {
                 return true;
             }
@@ -157,10 +157,7 @@ where
         let ended = guard(|| {
             let mut items = Lent::from(&mut items);
             while items.len() > 0 && !cx.signals.is_stopped() {
-                for _ in 0..unwatched.min(items.len()) {
-                    let Some(value) = items.next_value() else { break };
-                    call(value).map_err(crate::error::Cause::Error)?;
-                }
+                items.next_values(unwatched).try_for_each(&mut *call).map_err(Cause::Error)?;
             }
             Ok(())
         });

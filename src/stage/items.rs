@@ -167,6 +167,12 @@ impl<T> IntoItems<T> {
         self.values.next()
     }
 
+    /// The next items without their offsets, `most` of them unless there are fewer.
+    #[inline]
+    pub(crate) fn next_values(&mut self, most: usize) -> impl Iterator<Item = T> {
+        self.values.by_ref().take(most)
+    }
+
     /// How many are gone.
     #[inline]
     pub(crate) fn taken(&self) -> usize {

@@ -263,9 +263,7 @@ impl<S, I, O, F: Fn(&mut S, I) -> O + Send + Sync> Loop<S, I, O> for Mapped<F> {
         let mut items = Lent::from(items);
         let unwatched = watch.unwatched(items.len());
         while items.len() > 0 && !watch.is_abandoned() {
-            let stretch = (0..unwatched.min(items.len()))
-                .map(|_| (self.0)(state, items.next_value().expect("no more than are left")));
-            out.items.extend_dense(stretch);
+            out.items.extend_dense(items.next_values(unwatched).map(|item| (self.0)(state, item)));
             if watch.shares(&items) {
                 break;
             }
