@@ -413,12 +413,8 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
     {
         let Self { pipeline, cancel, time_limit, failures, stall_after, monitor, record } = self;
         let expected = monitor.as_ref().and_then(|_| exact_length(&source));
-        let source = Source {
-            items: Mutex::new(Quietly::new(source)),
-            weigher: pipeline.source_weigher.clone().map(|weigher| weigher as _),
-            learned: Mutex::new(0),
-            next: pipeline.link.assemble(&plan, end),
-        };
+        let weigher = pipeline.source_weigher.clone().map(|weigher| weigher as _);
+        let source = Source::new(source, weigher, pipeline.link.assemble(&plan, end));
         let failures = failures.map(|sink| sink as _);
         let cx = Context::new(plan, failures, pipeline.pools.clone(), clock);
         if let Some(token) = cancel {

@@ -1,9 +1,9 @@
 //! What locks, steps and wake-ups cost on this machine.
 //!
-//! A source that promises nothing is read item by item, so each item is a parcel of its
-//! own and pays for a pull, three steps and a delivery: on one core what it costs with the
-//! scheduler in its own cache, on two what it costs when that goes to and fro. The
-//! second is found by simulating the same run until it takes as long.
+//! Items so heavy that a parcel holds one each pay for a pull, three steps and a delivery: on
+//! one core what it costs with the scheduler in its own cache, on two what it costs when
+//! that goes to and fro. The second is found by simulating the same run until it takes as
+//! long.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use plimsoll::simulation::{Machine, VirtualClock};
-use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
+use plimsoll::{Budget, Footprint, GIB, MIB, Pipeline, Stage};
+
+/// A budget of 1 GiB makes parcels of 128 MiB at the most, and has room for six of these
+/// beside the oldest.
+const HEAVY: u64 = 80 * MIB;
 
 /// Turns with the lock that an item takes alone: the pull, three stages, the sink.
 const TURNS: u64 = 5;
@@ -58,9 +62,10 @@ fn one_by_one(cores: usize, items: u64) -> u64 {
     let pipeline = Pipeline::new(Stage::cpu("a").map(map))
         .then(Stage::memory("b", Footprint::none()).map(map))
         .then(Stage::cpu("c").map(map))
+        .weigh_source(|_| HEAVY)
         .build(&Budget::new(GIB, cores).unmeasured())
         .expect("it fits");
-    pipeline.run(unpromised(items), |item| _ = black_box(item)).expect("nothing fails");
+    pipeline.run(0..items, |item| _ = black_box(item)).expect("nothing fails");
     begun.elapsed().as_nanos() as u64 / items
 }
 
@@ -70,10 +75,11 @@ fn simulated(cores: usize, items: u64, machine: &Machine) -> (u64, u64) {
     let pipeline = Pipeline::new(Stage::cpu("a").map(|item: u64| item))
         .then(Stage::memory("b", Footprint::none()).map(|item: u64| item))
         .then(Stage::cpu("c").map(|item: u64| item))
+        .weigh_source(|_| HEAVY)
         .build(&Budget::new(GIB, cores))
         .expect("it fits");
     let clock = VirtualClock::new();
-    let forecast = pipeline.job().simulate(unpromised(items), drop, &clock, machine);
+    let forecast = pipeline.job().simulate(0..items, drop, &clock, machine);
     let forecast = forecast.expect("nothing fails");
     let costs = forecast.costs;
     let turn = costs.deciding.as_nanos() as u64 / costs.locks;
@@ -86,15 +92,6 @@ fn decides(items: u64, machine: &Machine) -> u64 {
     let clock = each(10_000, || _ = black_box(Instant::now()));
     let machine = Machine { hold_own: 300, hold_other: 300, step: 300, ..*machine };
     simulated(1, items, &machine).1.saturating_sub(clock)
-}
-
-/// Numbers of which nobody knows how many there are.
-fn unpromised(items: u64) -> impl Iterator<Item = u64> + Send {
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        next += 1;
-        (next <= items).then_some(next)
-    })
 }
 
 /// What it costs to wake a sleeper: the waker, and until the sleeper runs.

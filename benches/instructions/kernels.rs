@@ -20,10 +20,11 @@ pub(crate) struct Kernel {
     pub(crate) run: fn(u64),
 }
 
-pub(crate) const ALL: [Kernel; 15] = [
+pub(crate) const ALL: [Kernel; 16] = [
     Kernel { name: "parcels", unit: "an item", times: 1_000_000, run: parcels },
     Kernel { name: "parcels in order", unit: "an item", times: 1_000_000, run: parcels_in_order },
     Kernel { name: "parcels to a stream", unit: "an item", times: 1_000_000, run: to_a_stream },
+    Kernel { name: "parcels unpromised", unit: "an item", times: 1_000_000, run: of_unknown },
     Kernel { name: "one at a time", unit: "an item", times: 10_000, run: one_at_a_time },
     Kernel { name: "recorded", unit: "an item", times: 10_000, run: recorded },
     Kernel { name: "flat_map", unit: "a child", times: 200_000, run: flat_map },
@@ -73,29 +74,35 @@ fn to_a_stream(items: u64) {
     assert_eq!(stream.map(black_box).count() as u64, items);
 }
 
-/// Numbers of which nobody knows whether there are more, so each makes a parcel.
-fn single(items: u64) -> impl Iterator<Item = u64> + Send {
+/// Numbers of which nobody knows whether there are more.
+fn unpromised(items: u64) -> impl Iterator<Item = u64> + Send {
     (0..u64::MAX).take_while(move |n| *n < items)
+}
+
+/// Of a source that does not say whether it has more.
+fn of_unknown(items: u64) {
+    assert_eq!(run(&planned(trivial(), 256 * MIB), unpromised(items)), items);
 }
 
 /// What the scheduler takes: four steps, each booked, queued, chosen and settled for one
 /// item.
 fn one_at_a_time(items: u64) {
-    assert_eq!(run(&four_steps(), single(items)), items);
+    assert_eq!(run(&four_steps(), 0..items), items);
 }
 
 /// The same of a run that is recorded: its tables fill up and are merged again and again.
 fn recorded(items: u64) {
     let (pipeline, mut delivered) = (four_steps(), 0);
     let job = pipeline.job().record();
-    job.run(single(items), |value| delivered += black_box(value) & 1 | 1).expect("nothing fails");
+    job.run(0..items, |value| delivered += black_box(value) & 1 | 1).expect("nothing fails");
     assert_eq!(delivered, items);
 }
 
 fn four_steps() -> Pipeline<'static, u64, u64> {
     let step = |name| Stage::memory(name, Footprint::per_item(|_| MIB)).map(|n: u64| n + 1);
     let pipeline = Pipeline::new(step("first")).then(step("second")).then(step("third"));
-    planned(pipeline.then(step("fourth")), GIB)
+    // So heavy that a parcel holds one.
+    planned(pipeline.then(step("fourth")).weigh_source(|_| 80 * MIB), GIB)
 }
 
 fn flat_map(children: u64) {
@@ -108,7 +115,7 @@ fn flat_map(children: u64) {
 /// Batches that are gathered of items that come one at a time.
 fn map_batch(items: u64) {
     let batch = Stage::cpu("batch").map_batch(20, |batch: Vec<u64>| batch);
-    assert_eq!(run(&planned(Pipeline::new(batch), GIB), single(items)), items);
+    assert_eq!(run(&planned(Pipeline::new(batch), GIB), unpromised(items)), items);
 }
 
 /// Every item fails by itself, is told, and the run goes on.
@@ -118,7 +125,7 @@ fn failures(items: u64) {
     let mut told = 0;
     let job =
         pipeline.job().failures(|failure| told += black_box(failure).item().source_index() & 1 | 1);
-    let report = job.run(single(items), drop).expect("failures do not end the run");
+    let report = job.run(unpromised(items), drop).expect("failures do not end the run");
     assert_eq!((report.failed(), told), (items, items));
 }
 

@@ -10,7 +10,8 @@
 //! | `snapshot` | the run at one moment, for a look from outside |
 //! | `events`, `metrics` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
-//! | `node`, `expand`, `ends` | the nodes: stages, `flat_map`, source and sinks |
+//! | `source`, `sink` | the two ends |
+//! | `node`, `expand` | the nodes: stages, `flat_map` |
 //! | `parcel` | what moves between them |
 //! | `recorder` | what a run writes down about itself, if it is asked to |
 //! | `context` | what all of them can reach |
@@ -19,7 +20,6 @@
 
 mod assembly;
 mod context;
-mod ends;
 mod events;
 mod expand;
 mod looks;
@@ -32,15 +32,19 @@ mod run;
 mod scheduler;
 #[cfg(not(any(loom, shuttle, steady)))]
 pub(crate) mod simulation;
+mod sink;
 mod snapshot;
+mod source;
 mod summary;
 mod watch;
 
 pub(crate) use assembly::{First, Link, Then};
 pub(crate) use context::{Context, FailureSink, count};
-pub(crate) use ends::{Outlet, Sink, Source};
+
 pub(crate) use parcel::{Depot, Port};
 pub(crate) use run::Run;
 pub(crate) use scheduler::Halt;
+pub(crate) use sink::{Outlet, Sink};
+pub(crate) use source::Source;
 pub(crate) use summary::{error_of, report_of};
 pub(crate) use watch::Orders;

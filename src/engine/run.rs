@@ -15,7 +15,7 @@
 //! | an output became ready | the thread that settled | the consumer, if it waits |
 //! | the consumer took an output | the consumer | one parked thread if that made room |
 //! | the run was stopped or ended | whoever did it | everybody |
-//! | a partial batch or a deadline came due | nobody | a parked thread's own timer |
+//! | a partial batch, a deadline or a pull came due | nobody | a parked thread's own timer |
 //! | a pull that took a core turns out to wait | the watch | one parked thread if there is work for the core |
 //! | real memory makes room again | the thread that looked, or the watch | one parked thread if that is enough for more |
 //!
@@ -24,11 +24,11 @@
 use std::time::Duration;
 
 use super::context::Context;
-use super::ends::Pull;
 use super::memory::Memory;
 use super::parcel::BoxTask;
 use super::recorder::Recorder;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
+use super::source::Pull;
 use super::watch::Orders;
 use crate::budget::Measure;
 use crate::item::ItemId;
@@ -119,6 +119,9 @@ impl<'r> Run<'r> {
             if self.cx.signals.is_cancelled() {
                 board.scheduler.halt(Halt::Cancelled, &mut dropped);
             }
+            if board.scheduler.is_pull_overdue(now) {
+                now = self.take_over(&mut board, now, &mut settlement, &mut dropped);
+            }
             match board.scheduler.choose(now) {
                 Choice::Over => break,
                 Choice::Idle => {
@@ -191,22 +194,49 @@ impl<'r> Run<'r> {
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }
-            Choice::Pull { id, most } => {
+            Choice::Pull { id, reach } => {
                 let is_measured = board.memory.begins_probe(None, 0, now);
-                let ((read, ended), touched) = MutexGuard::unlocked(board, || {
+                let first = id.source_index();
+                let (pulled, touched) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
-                    let pulled = self.source.pull(id, most, &self.cx, settlement);
+                    let pulled = self.source.pull(id, reach, &self.cx, settlement);
                     (pulled, probe.and_then(|probe| self.end_probe(&probe)))
                 });
                 let now = self.now();
+                // What was taken over from it is not known here.
+                let is_whole = settlement.consumed.iter().all(|id| id.source_index() == first);
+                let touched = touched.filter(|_| is_whole);
                 self.weigh(board, None, touched, (settlement.weight(), 0));
-                board.scheduler.settle_pull(read, ended, now, settlement, dropped);
+                board.scheduler.settle_pull(pulled, now, settlement, dropped);
                 now
             }
             Choice::Idle | Choice::Over => now,
         }
+    }
+
+    /// Takes over what a pull has read that does not come back; when that was done.
+    fn take_over(
+        &self,
+        board: &mut MutexGuard<'_, Board<'r>>,
+        now: Nanos,
+        settlement: &mut Settlement<BoxTask<'r>>,
+        dropped: &mut Vec<BoxTask<'r>>,
+    ) -> Nanos {
+        // Under the run's lock, so that the scheduler hears of it before the pull is settled.
+        let Some(part) = self.source.take_over() else {
+            board.scheduler.excuse_pull();
+            return now;
+        };
+        let id = board.scheduler.split_pull(part.items);
+        MutexGuard::unlocked(board, || {
+            settlement.at = now;
+            (part.hand_on)(id, &self.cx, settlement);
+        });
+        let now = self.now();
+        board.scheduler.settle_part(part.items, now, settlement, dropped);
+        if self.after_settling(board, dropped) { self.now() } else { now }
     }
 
     /// The next outputs for a consumer outside: waits until there are some, or

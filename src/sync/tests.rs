@@ -82,6 +82,14 @@ fn small_items_share_locks_and_wake_ups() {
         assert!(counts.locks < ITEMS / 20, "{what}: {counts:?}");
         assert!(counts.sleeps + counts.wakes < ITEMS / 200, "{what}: {counts:?}");
     }
+    // A source that promises nothing is read on as long as it is quick: to each of its items
+    // belongs a lock that nobody else wants, but no parcel.
+    let unpromised = (0..).take_while(|n| *n < ITEMS);
+    let run = || planned(trivial()).run(unpromised, drop).expect("nothing fails").delivered();
+    let (delivered, counts) = counted(run);
+    assert_eq!(delivered, ITEMS);
+    assert!(counts.locks < ITEMS + ITEMS / 5, "{counts:?}");
+    assert!(counts.sleeps + counts.wakes < ITEMS / 50, "{counts:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::budget::Budget;
-use crate::engine::scheduler::{Choice, Halt, Produced, Settlement};
+use crate::engine::scheduler::{Choice, Halt, Produced, Pulled, Settlement};
 use crate::item::ItemId;
 use crate::plan::{Settings, plan};
 use crate::queue::{Entry, Need};
@@ -66,7 +66,12 @@ impl Rig {
         let made = Produced { id: id.clone(), segment: 0, weight: mib * MIB, entry };
         let mut out =
             Settlement { consumed: vec![id], produced: vec![made], ..Settlement::default() };
-        self.scheduler.settle_pull(1, false, 0, &mut out, &mut Vec::new());
+        self.scheduler.settle_pull(
+            Pulled { read: 1, ended: false, promised: true },
+            0,
+            &mut out,
+            &mut Vec::new(),
+        );
     }
 
     /// Whether a waiting item is handed to a worker. If not, the source may be read
@@ -79,7 +84,12 @@ impl Rig {
             }
             Choice::Pull { id, .. } => {
                 let mut out = Settlement { consumed: vec![id], ..Settlement::default() };
-                self.scheduler.settle_pull(0, true, 0, &mut out, &mut Vec::new());
+                self.scheduler.settle_pull(
+                    Pulled { read: 0, ended: true, promised: true },
+                    0,
+                    &mut out,
+                    &mut Vec::new(),
+                );
                 false
             }
             Choice::Idle | Choice::Over => false,

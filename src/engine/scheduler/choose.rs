@@ -153,8 +153,8 @@ impl<T> Scheduler<T> {
     /// a worker, a core or memory, and those come with a settlement.
     pub(crate) fn next_alarm(&self) -> Option<Nanos> {
         let partial = self.segments.iter().filter_map(|segment| segment.partial_since);
-        let due = partial.map(|since| since + LINGER).filter(|due| *due > self.clock);
-        due.chain(self.deadline).min()
+        let due = partial.map(|since| since + LINGER).chain(self.source.overdue_at);
+        due.filter(|due| *due > self.clock).chain(self.deadline).min()
     }
 }
 

@@ -29,6 +29,7 @@ mod tests;
 
 pub(crate) use inspect::Call;
 use pull::Source;
+pub(crate) use pull::{Pulled, Reach};
 
 use crate::frontier::Frontier;
 use crate::item::ItemId;
@@ -48,8 +49,8 @@ pub(crate) const LINGER: Nanos = 1_000_000;
 pub(crate) enum Choice<T> {
     /// Run these parcels (one, unless the segment batches) and settle.
     Run { segment: usize, first: (ItemId, T), rest: Vec<(ItemId, T)> },
-    /// Read at most `most` items from the source into the parcel `id` and settle.
-    Pull { id: ItemId, most: u64 },
+    /// Read the source, as far as that reaches, into the parcel `id` and settle.
+    Pull { id: ItemId, reach: Reach },
     /// Nothing until something is settled, or until the next alarm.
     Idle,
     /// Nothing any more.
@@ -334,7 +335,7 @@ impl<T> Scheduler<T> {
 
     /// Whether [`choose`](Self::choose) would find something to do at `now`.
     pub(crate) fn has_work(&self, now: Nanos) -> bool {
-        if self.is_over() {
+        if self.is_over() || self.is_pull_overdue(now) {
             return true;
         }
         if self.oldest_queued().is_some_and(|(segment, _)| self.may_start(segment, now)) {

@@ -1,4 +1,9 @@
 //! The source: when it is read, how much at once, and whether that takes a core.
+//!
+//! An iterator that promises the next item is read as far as a parcel goes. One that does
+//! not may block on the next while the first ones wait, and even wait for what comes of
+//! them. It is read on all the same while it is quick, but what it has read by then can be
+//! taken over by another thread once the pull is *overdue* ([`Scheduler::split_pull`]).
 
 use super::choose::book_step;
 use super::{Choice, Live, Nanos, Scheduler, Settlement};
@@ -11,6 +16,32 @@ pub(super) const QUICK_PULL: Nanos = 500_000;
 /// After so many quick pulls in a row the next one is taken to be quick, too, and counts as
 /// work of a core. One that waits all the same idles that core until the next look at it.
 pub(super) const QUICK_PULLS: u32 = 64;
+
+/// A pull that has lasted this long is ended, so that what it has read can start. One that
+/// cannot be ended, as it is blocked, is overdue.
+pub(crate) const LONGEST_PULL: Nanos = 50_000;
+
+/// What a pull may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Items it may read at the most.
+    pub(crate) most: u64,
+    /// It reads no further after this.
+    pub(crate) until: Nanos,
+    /// It may go on to an item that it is not promised: somebody will look after it.
+    pub(crate) unpromised: bool,
+}
+
+/// What came of a pull, beside parcels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pulled {
+    /// Items that it read and that were not taken over.
+    pub(crate) read: u64,
+    /// There are no more.
+    pub(crate) ended: bool,
+    /// The iterator promised as many as the pull was allowed to read.
+    pub(crate) promised: bool,
+}
 
 /// The source as the scheduler sees it.
 #[derive(Debug)]
@@ -33,6 +64,10 @@ pub(super) struct Source {
     pub(super) computes: bool,
     /// Pulls in a row that did not wait.
     pub(super) quick_pulls: u32,
+    /// The last pull had to do without a promise.
+    pub(super) unpromised: bool,
+    /// When what the pull under way has read is to be taken over, if it may have to be.
+    pub(super) overdue_at: Option<Nanos>,
 }
 
 impl Source {
@@ -48,6 +83,8 @@ impl Source {
             since: 0,
             computes: false,
             quick_pulls: 0,
+            unpromised: false,
+            overdue_at: None,
         }
     }
 }
@@ -64,6 +101,10 @@ impl<T> Scheduler<T> {
     pub(super) fn pull(&mut self) -> Option<Choice<T>> {
         let room = self.window - self.aboard;
         let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
+        let until = self.clock + LONGEST_PULL;
+        // A source that was slow is likely to be slow again: its items are best handed on
+        // one by one.
+        let unpromised = self.source.unpromised && self.source.quick_pulls > 0 && most > 1;
         let id = ItemId::new(self.source.read);
         let wanted = self.source.item_weight.saturating_mul(most);
         let guess = Need { declared: 0, learned: wanted }.times(self.source.heft);
@@ -81,7 +122,58 @@ impl<T> Scheduler<T> {
         self.source.computes = self.source.quick_pulls >= QUICK_PULLS;
         self.computing += usize::from(self.source.computes);
         self.source.last_pull = most;
-        Some(Choice::Pull { id, most })
+        self.source.overdue_at = unpromised.then_some(until);
+        Some(Choice::Pull { id, reach: Reach { most, until, unpromised } })
+    }
+
+    /// Whether the pull under way should be back, and may have read something.
+    pub(crate) fn is_pull_overdue(&self, now: Nanos) -> bool {
+        self.source.overdue_at.is_some_and(|due| now >= due)
+    }
+
+    /// An overdue pull had read nothing; what it reads from now on it does not keep.
+    pub(crate) fn excuse_pull(&mut self) {
+        self.source.overdue_at = None;
+    }
+
+    /// Takes over the first `items` that the pull under way has read, as a parcel in the
+    /// making of that id; the pull goes on behind them. What was granted stays with the parcel:
+    /// the pull ends with the next item. That is granted what items weigh if there is room, and
+    /// is overweight otherwise: it cannot be refused any more.
+    pub(crate) fn split_pull(&mut self, items: u64) -> ItemId {
+        self.excuse_pull();
+        let id = ItemId::new(self.source.read);
+        self.source.read += items;
+        let part = self.frontier.get(&id).expect("a pull is under way");
+        let since = part.since;
+        let cargo = self.ledger.charge(0, Account::Common);
+        let mut step = self.ledger.charge(0, Account::Common);
+        let room = self.ledger.admit(&mut step, self.source.item_weight);
+        let wanted = room.map_or(0, |()| self.source.item_weight);
+        let (step, items, segment, queued, begins_worker) = (Some(step), 0, 0, false, false);
+        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
+        self.frontier.enter(ItemId::new(self.source.read), live);
+        id
+    }
+
+    /// Takes what came of `items` that were taken over from a pull.
+    pub(crate) fn settle_part(
+        &mut self,
+        items: u64,
+        now: Nanos,
+        settlement: &mut Settlement<T>,
+        dropped: &mut Vec<T>,
+    ) {
+        self.advance_clock(now);
+        self.learn_weight(items, settlement);
+        self.exchange(settlement, dropped);
+    }
+
+    fn learn_weight(&mut self, items: u64, settlement: &Settlement<T>) {
+        if let Some(each) = settlement.weight().checked_div(items) {
+            let remembered = self.source.item_weight - self.source.item_weight / 8;
+            self.source.item_weight = remembered.max(each);
+        }
     }
 
     /// Looks at a pull under way: one that lasts waits rather than computes, so it takes
@@ -96,11 +188,10 @@ impl<T> Scheduler<T> {
         gives_back
     }
 
-    /// Takes what came of a pull: `read` items, and whether the source has more.
+    /// Takes what came of a pull.
     pub(crate) fn settle_pull(
         &mut self,
-        read: u64,
-        exhausted: bool,
+        pulled: Pulled,
         now: Nanos,
         settlement: &mut Settlement<T>,
         dropped: &mut Vec<T>,
@@ -111,13 +202,11 @@ impl<T> Scheduler<T> {
         let quick_pulls = self.source.quick_pulls.saturating_add(1);
         self.source.quick_pulls = if is_quick { quick_pulls } else { 0 };
         self.computing -= usize::from(std::mem::take(&mut self.source.computes));
-        self.source.open &= !exhausted;
-        self.source.read += read;
-        let weight = settlement.produced.iter().map(|parcel| parcel.weight).sum::<u64>();
-        if let Some(each) = weight.checked_div(read) {
-            let remembered = self.source.item_weight - self.source.item_weight / 8;
-            self.source.item_weight = remembered.max(each);
-        }
+        self.source.open &= !pulled.ended;
+        self.source.read += pulled.read;
+        self.source.unpromised = !pulled.promised;
+        self.excuse_pull();
+        self.learn_weight(pulled.read, settlement);
         self.exchange(settlement, dropped);
     }
 }

@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::timeline::{Event, Timeline};
 use crate::engine::parcel::BoxTask;
 use crate::engine::run::{Board, Run};
-use crate::engine::scheduler::{Choice, Nanos, Settlement};
+use crate::engine::scheduler::{Choice, Nanos, Pulled, Settlement};
 use crate::engine::watch;
 use crate::sync::{MutexGuard, Stopwatch};
 
@@ -41,7 +41,7 @@ enum Errand {
     /// What came of a step of `segment` that took so long.
     Settles { segment: usize, took: Nanos },
     /// What came of a pull.
-    SettlesPull { read: u64, ended: bool },
+    SettlesPull { pulled: Pulled },
     /// It has looked for work since so many settlements.
     HasLooked { settled: u64 },
     /// It was parked, with an alarm or without.
@@ -232,8 +232,8 @@ impl<'a, 'r> Theatre<'a, 'r> {
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 run.after_settling(board, dropped);
             }
-            Errand::SettlesPull { read, ended } => {
-                board.scheduler.settle_pull(read, ended, now, settlement, dropped);
+            Errand::SettlesPull { pulled } => {
+                board.scheduler.settle_pull(pulled, now, settlement, dropped);
                 run.after_settling(board, dropped);
             }
             Errand::HasLooked { settled } => {
@@ -253,6 +253,10 @@ impl<'a, 'r> Theatre<'a, 'r> {
                 }
                 board.parked -= 1;
             }
+        }
+        if board.scheduler.is_pull_overdue(now) {
+            // It is done, all at once, and will be settled.
+            board.scheduler.excuse_pull();
         }
         match board.scheduler.choose(now) {
             Choice::Over => {
@@ -354,9 +358,9 @@ impl<'a, 'r> Theatre<'a, 'r> {
                 task.run(id, rest, &run.cx, settlement);
                 Errand::Settles { segment, took: settlement.at - begun }
             }
-            Choice::Pull { id, most } => {
-                let (read, ended) = run.source.pull(id, most, &run.cx, settlement);
-                Errand::SettlesPull { read, ended }
+            Choice::Pull { id, reach } => {
+                let pulled = run.source.pull(id, reach, &run.cx, settlement);
+                Errand::SettlesPull { pulled }
             }
             Choice::Idle | Choice::Over => unreachable!("nothing was to be done"),
         };

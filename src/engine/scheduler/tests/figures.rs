@@ -1,6 +1,7 @@
 //! What the scheduler measures, guesses and tells, figure by figure. What it admits is
 //! for the search.
 
+use super::pulled;
 use crate::budget::Budget;
 use crate::engine::scheduler::*;
 use crate::plan::{Settings, plan};
@@ -51,13 +52,13 @@ impl Run {
     /// most.
     pub(super) fn pull(&mut self) -> (ItemId, u64) {
         self.scheduler.advance_clock(self.now);
-        let Some(Choice::Pull { id, most }) = self.scheduler.pull() else { panic!("no pull") };
-        (id, most)
+        let Some(Choice::Pull { id, reach }) = self.scheduler.pull() else { panic!("no pull") };
+        (id, reach.most)
     }
 
     pub(super) fn read_into(&mut self, id: &ItemId, items: u64, bytes: (u64, u64)) {
         let mut out = Self::made(id, 0, items, bytes);
-        self.scheduler.settle_pull(items, false, self.now, &mut out, &mut Vec::new());
+        self.scheduler.settle_pull(pulled(items), self.now, &mut out, &mut Vec::new());
     }
 
     /// Reads one item.

@@ -25,6 +25,11 @@ use std::fmt::Debug;
 use self::model::{Case, Item, Task, Verb, Work};
 use super::*;
 
+/// What comes of a pull that read as many items as it was promised, and may read more.
+fn pulled(read: u64) -> Pulled {
+    Pulled { read, ended: false, promised: true }
+}
+
 /// What a search explores.
 trait Scheme: Clone + Debug {
     /// The states that one move of a thread leads to.
@@ -167,6 +172,15 @@ fn a_run_that_is_stopped_anywhere_ends_and_loses_nothing() {
         (case.outside_sink, case.may_stop) = (*outside, true);
     });
     search_all(&cases, 7);
+}
+
+#[test]
+fn what_is_taken_over_from_a_blocked_source_is_not_lost_and_stops_nobody() {
+    let cases = vary(usual_cases(), &[1, 2], |case, workers| case.workers = *workers);
+    let cases = vary(cases, &[0, 1, 4], |case, spare| {
+        (case.spare, case.blocks) = (*spare, true);
+    });
+    search_all(&vary(cases, &[false, true], |case, may_stop| case.may_stop = *may_stop), 3);
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub(super) struct Case {
     pub(super) fails: Vec<(ItemId, usize)>,
     /// The run may be stopped at any time.
     pub(super) may_stop: bool,
+    /// The source may block at any time, and be taken over what it has read.
+    pub(super) blocks: bool,
 }
 
 impl Case {
@@ -110,6 +112,7 @@ impl Case {
             outside_sink: false,
             fails: Vec::new(),
             may_stop: false,
+            blocks: false,
         }
     }
 
@@ -231,7 +234,9 @@ impl Case {
         };
         let stage = |index: usize| self.items.iter().map(move |item| excess(&item.verbs[index]));
         let stages = (0..self.segments() - 1).map(|index| stage(index).max().unwrap_or(0));
-        self.workers as u64 * stages.sum::<u64>()
+        // A source that was taken over from may come back with one more.
+        let read = self.items.iter().map(|item| item.source).max().filter(|_| self.blocks);
+        self.workers as u64 * stages.sum::<u64>() + read.unwrap_or(0)
     }
 }
 

@@ -26,8 +26,17 @@ pub(super) struct State<'a> {
 /// Something a thread, or the consumer, is doing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Doing {
-    Step { segment: usize, group: Vec<Task> },
-    Pull { id: ItemId },
+    Step {
+        segment: usize,
+        group: Vec<Task>,
+    },
+    Pull {
+        id: ItemId,
+    },
+    /// An item that was taken over from a pull.
+    Part {
+        id: ItemId,
+    },
 }
 
 impl Drop for State<'_> {
@@ -120,6 +129,20 @@ impl State<'_> {
         true
     }
 
+    /// A thread takes over the item that the pull under way has read; whether there is one.
+    fn take_over(&mut self) -> bool {
+        let items = self.case.items.len() as u64;
+        let pull = self.threads.iter_mut().find_map(|doing| match doing {
+            Doing::Pull { id } if id.source_index() < items => Some(id),
+            _ => None,
+        });
+        let Some(pull) = pull else { return false };
+        *pull = ItemId::new(pull.source_index() + 1);
+        let id = self.scheduler.split_pull(1);
+        self.begin(Doing::Part { id });
+        true
+    }
+
     /// The consumer outside asks for an output; whether there was one.
     fn take_output(&mut self) -> bool {
         let knew = self.scheduler.has_output();
@@ -143,11 +166,21 @@ impl State<'_> {
                 self.note_made(&out);
                 self.scheduler.settle(segment, 0, self.now, &mut out, &mut dropped);
             }
+            Doing::Part { id } => {
+                let mut out = self.case.read(&id);
+                self.note_made(&out);
+                self.scheduler.settle_part(1, self.now, &mut out, &mut dropped);
+            }
             Doing::Pull { id } => {
                 let mut out = self.case.read(&id);
                 let read = out.produced.len() as u64;
                 self.note_made(&out);
-                self.scheduler.settle_pull(read, read == 0, self.now, &mut out, &mut dropped);
+                self.scheduler.settle_pull(
+                    Pulled { ended: read == 0, ..pulled(read) },
+                    self.now,
+                    &mut out,
+                    &mut dropped,
+                );
             }
         }
         self.bury(dropped);
@@ -213,6 +246,10 @@ impl Scheme for State<'_> {
         let mut next = self.clone();
         let threads = self.threads.len() - usize::from(self.is_consuming());
         if threads < self.case.threads() && next.ask() {
+            moves.push(next);
+        }
+        let mut next = self.clone();
+        if threads < self.case.threads() && self.case.blocks && next.take_over() {
             moves.push(next);
         }
         let mut next = self.clone();

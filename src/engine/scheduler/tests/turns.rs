@@ -128,7 +128,7 @@ fn a_deadline_ends_the_run_when_it_is_reached() {
     assert!(matches!(scheduler.choose(100), Choice::Over));
     assert_eq!(scheduler.halted(), Some(Halt::TimeLimit));
     let (mut out, mut dropped) = (Run::made(&id, 0, 3, (5, 5)), Vec::new());
-    scheduler.settle_pull(3, false, 101, &mut out, &mut dropped);
+    scheduler.settle_pull(pulled(3), 101, &mut out, &mut dropped);
     assert_eq!((dropped.len(), scheduler.cancelled(), scheduler.aboard()), (1, 3, 0));
     assert_eq!(scheduler.ledger().held(), 0);
 }
@@ -138,7 +138,7 @@ fn what_waits_when_the_time_is_over_is_dropped_at_the_end() {
     let mut scheduler = Scheduler::<()>::new(&stages(), false, Some(100));
     let Choice::Pull { id, .. } = scheduler.choose(99) else { panic!("there is time left") };
     let (mut out, mut dropped) = (Run::made(&id, 0, 3, (5, 5)), Vec::new());
-    scheduler.settle_pull(3, false, 99, &mut out, &mut dropped);
+    scheduler.settle_pull(pulled(3), 99, &mut out, &mut dropped);
     scheduler.drop_rest(&mut dropped);
     assert!(dropped.is_empty(), "the run goes on");
     assert!(matches!(scheduler.choose(100), Choice::Over));

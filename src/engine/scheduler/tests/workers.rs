@@ -1,6 +1,7 @@
 //! Workers whose states are not built yet: how many may begin before it is known what
 //! one really takes.
 
+use super::pulled;
 use crate::budget::Budget;
 use crate::engine::scheduler::*;
 use crate::plan::{Settings, plan};
@@ -25,7 +26,12 @@ fn waiting(per_worker: u64) -> Scheduler<()> {
         let made = Produced { id: id.clone(), segment: 0, weight: 1, entry };
         let mut out =
             Settlement { consumed: vec![id], produced: vec![made], ..Settlement::default() };
-        scheduler.settle_pull(1, index == 7, 0, &mut out, &mut Vec::new());
+        scheduler.settle_pull(
+            Pulled { ended: index == 7, ..pulled(1) },
+            0,
+            &mut out,
+            &mut Vec::new(),
+        );
     }
     scheduler
 }
