@@ -167,6 +167,9 @@ pub use units::{Bytes, GIB, KIB, MIB, TIB};
 
 /// From a task to a program, step by step. There is nothing but text in it.
 pub mod guide {
+    #[doc = include_str!("guide/tutorial.md")]
+    pub mod tutorial {}
+
     #[doc = include_str!("guide/shared_tables.md")]
     pub mod shared_tables {}
 }
