@@ -170,6 +170,15 @@ pub mod guide {
     #[doc = include_str!("guide/tutorial.md")]
     pub mod tutorial {}
 
+    #[doc = include_str!("guide/footprints.md")]
+    pub mod footprints {}
+
+    #[doc = include_str!("guide/variables.md")]
+    pub mod variables {}
+
+    #[doc = include_str!("guide/when_not.md")]
+    pub mod when_not {}
+
     #[doc = include_str!("guide/shared_tables.md")]
     pub mod shared_tables {}
 }
