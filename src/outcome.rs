@@ -35,6 +35,19 @@ impl<E: Into<BoxError>> SinkResult for Result<(), E> {
 ///
 /// `Display`, and `Debug` too, tell the reason alone; the [`report`](Self::report)
 /// tells how far the run came.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<u64>());
+/// let pipeline = Pipeline::new(parse).ordered().build(&Budget::new(MIB, 2))?;
+/// let mut sum = 0;
+/// let failed = pipeline.run(["1", "2", "three", "4"], |n| sum += n).unwrap_err();
+/// let item = failed.item().expect("an item ended it");
+/// assert_eq!((item.stage(), item.item().source_index()), ("parse", 2));
+/// assert_eq!((failed.report().delivered(), sum), (2, 3), "what comes before it");
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
 pub struct RunError(Box<(Error, Report)>);
 
 impl RunError {
