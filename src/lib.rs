@@ -212,7 +212,15 @@ pub use stream::Stream;
 pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 
-/// From a task to a program, step by step. There is nothing but text in it.
+/// From a task to a program. There is nothing but text in it, whose programs are tested.
+///
+/// | page | for whom |
+/// |---|---|
+/// | [`tutorial`] | who has a job of two models: from a loop to a pipeline, its plan and its report read line by line |
+/// | [`footprints`] | who has to say how much memory a stage takes |
+/// | [`variables`] | who runs a program, on a laptop, a cluster, in a container |
+/// | [`shared_tables`] | who has a large file that all workers look things up in |
+/// | [`when_not`] | who wonders whether another tool would do better |
 pub mod guide {
     #[doc = include_str!("guide/tutorial.md")]
     pub mod tutorial {}
