@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use common::within;
 use plimsoll::{Budget, Footprint, KIB, MIB, Pipeline, Stage};
@@ -153,4 +155,41 @@ fn no_more_items_are_taken_apart_at_once_than_there_are_workers() {
     assert_eq!(report.delivered(), 100_000);
     let most = most.load(Ordering::SeqCst);
     assert!(most <= 8, "{most} at once");
+}
+
+/// Light items make large parcels, so the heavy ones behind them are all in one or two; who
+/// has such a parcel shares what is left of it.
+#[test]
+fn nobody_keeps_heavy_items_from_those_who_have_nothing_to_do() {
+    const LIGHT: u64 = 4_000;
+    const HEAVY: u64 = 40;
+    // Fifty and more of the light ones make a parcel, but not so many that it is looked at
+    // only every so often whether others would help.
+    let spin = || {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(20) {}
+    };
+    for ordered in [false, true] {
+        let callers = Mutex::new(HashMap::<ThreadId, u64>::new());
+        let work = Stage::cpu("work").map(|n: u64| {
+            if n < LIGHT {
+                spin();
+            } else {
+                std::thread::sleep(Duration::from_millis(5));
+                let mut callers = callers.lock().expect("nobody panics");
+                *callers.entry(std::thread::current().id()).or_default() += 1;
+            }
+            n
+        });
+        let pipeline = Pipeline::new(work);
+        let pipeline = if ordered { pipeline.ordered() } else { pipeline };
+        let pipeline = pipeline.build(&Budget::new(64 * MIB, 4)).expect("it fits");
+        let report = pipeline.run(0..LIGHT + HEAVY, drop).expect("nothing fails");
+        assert_eq!(report.delivered(), LIGHT + HEAVY);
+        drop(pipeline);
+        let callers = callers.into_inner().expect("nobody panics");
+        assert!(callers.len() > 1, "one thread had all of them: {callers:?}");
+        let most = callers.values().max().expect("somebody called");
+        assert!(*most <= HEAVY / 2 + 2, "one thread had most of them: {callers:?}");
+    }
 }

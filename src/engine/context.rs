@@ -15,7 +15,7 @@ use crate::plan::{Plan, SegmentPlan};
 use crate::report::Histogram;
 use crate::shared::cpu_time;
 use crate::signal::Signals;
-use crate::stage::{Quietly, Watch, forget_quietly, guard};
+use crate::stage::{Quietly, Takers, Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
 
 /// Takes the items that failed, where they do not end the run.
@@ -46,6 +46,8 @@ pub(crate) struct Context<'r> {
     pub(crate) spans: Spans,
     pub(crate) metrics: Metrics,
     parcel_items: AtomicU64,
+    /// Who would do more, if somebody shared.
+    pub(crate) takers: CachePadded<Takers>,
 }
 
 /// How many items met which fate outside the scheduler.
@@ -142,6 +144,7 @@ impl<'r> Context<'r> {
             spans,
             metrics,
             parcel_items: AtomicU64::new(1),
+            takers: CachePadded::default(),
         }
     }
 
@@ -160,13 +163,25 @@ impl<'r> Context<'r> {
         stage.map_or_else(|| "(sink)".to_owned(), |stage| stage.name.clone())
     }
 
-    pub(crate) fn watch(&self, id: &ItemId) -> Watch<'_> {
+    /// What a step of `segment` that begins now with `id` keeps an eye on.
+    pub(crate) fn watch(&self, id: &ItemId, segment: usize, now: Nanos) -> Watch<'_> {
         Watch {
             end: self.signals.end(),
             source_index: id.source_index(),
             fail_fast: self.is_fail_fast(),
             has_token: self.has_token(),
+            takers: &self.takers,
+            segment,
+            clock: &self.clock,
+            begun: now,
+            least: self.plan.least_share(),
         }
+    }
+
+    /// Whether what is made of `id` is of no use any more.
+    pub(crate) fn is_abandoned(&self, id: &ItemId) -> bool {
+        // Relaxed: as a step's watch has it.
+        self.signals.end().load(Ordering::Relaxed) <= id.source_index()
     }
 
     /// Whether calls of user code can stop the run: somebody holds a token of it.

@@ -87,7 +87,8 @@ where
         let stage = self.place.stage;
         let light = cx.items_within(most, cx.meter(stage).learned().max(size_of::<O>() as u64));
         let mut children = Vec::new();
-        let ended = opened.children.take(light as usize, cx.watch(&opened.id), &mut children);
+        let watch = cx.watch(&opened.id, self.place.segment, out.at);
+        let ended = opened.children.take(light as usize, watch, &mut children);
         let meter = cx.meter(stage);
         let took = out.lap(Where::stage(stage), 0, cx.clock.nanos());
         opened.took += meter.record(0, took, Duration::ZERO);
@@ -126,7 +127,7 @@ where
         match drawn {
             // An older item has failed, which the scheduler is yet to hear of: until
             // then it would hand out what draws nothing again and again.
-            Drawn::More if cx.watch(&opened.id).is_abandoned() => count(&cx.fates.cancelled, 1),
+            Drawn::More if cx.is_abandoned(&opened.id) => count(&cx.fates.cancelled, 1),
             Drawn::More => self.park(opened, cx, out),
             Drawn::Exhausted => count(&cx.fates.expanded, 1),
             Drawn::Failed => {}
@@ -202,6 +203,7 @@ where
         out.consumed.push(id);
         let most = cx.parcel_items();
         let begun_with = out.items;
+        let watch = cx.watch(&base, node.place.segment, out.at);
         let mut items = items.into_iter();
         let mut done = 0;
         while let Some((offset, item)) = items.next() {
@@ -214,9 +216,9 @@ where
             let next = base.sibling(next.into());
             // What follows is younger: parked behind a parent that is not
             // exhausted, of no use after a failure that ends the run.
-            let enough = out.items - begun_with >= most;
+            let enough = out.items - begun_with >= most || watch.shares(&items);
             let go_on = matches!(drawn, None | Some(Drawn::Exhausted | Drawn::Failed));
-            if cx.watch(&next).is_abandoned() {
+            if cx.is_abandoned(&next) {
                 count(&cx.fates.cancelled, items.len() as u64);
                 return items.forget_all();
             }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::report::Where;
-use crate::stage::{Items, Step, Weigher, Yield};
+use crate::stage::{IntoItems, Items, Step, Weigher, Yield};
 
 /// What every node knows of its place.
 pub(crate) struct Place<'r, I, O> {
@@ -83,9 +83,18 @@ impl<'r, I: Send + 'r, O: Send + 'r> Port<'r, I> for StepNode<'r, I, O> {
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) {
-        if self.fused {
-            return self.run(parcel, cx, out);
-        }
+        if self.fused { self.run(parcel, cx, out) } else { self.enqueue(parcel, cx, out) }
+    }
+}
+
+impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
+    /// Has `parcel` wait for this node, admitted to it in pieces that fit.
+    fn enqueue(
+        self: Arc<Self>,
+        parcel: Parcel<I>,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    ) {
         let Settlement { failed, produced, .. } = out;
         self.place.desk(cx).admit(parcel, failed, |piece, needs| {
             let declared = needs.iter().fold(0u64, |sum, need| sum.saturating_add(*need));
@@ -102,30 +111,65 @@ impl<'r, I: Send + 'r, O: Send + 'r> Port<'r, I> for StepNode<'r, I, O> {
             produced.push(label.with(task));
         });
     }
-}
 
-impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
-    fn run(&self, parcel: Parcel<I>, cx: &Context<'r>, out: &mut Settlement<BoxTask<'r>>) {
-        let Parcel { base, items, chain, .. } = parcel;
-        let mut yielded = self.measured(items, &base, cx, out);
+    fn run(
+        self: Arc<Self>,
+        parcel: Parcel<I>,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    ) {
+        let Parcel { base, items, mut weights, chain } = parcel;
+        let mut items = items.into_iter();
+        let (mut yielded, rest) = self.measured(&mut items, &base, cx, out);
         self.place.book(&mut yielded, |offset| base.sibling(offset.into()), cx, &mut out.failed);
+        let rest = rest.map(|first| {
+            let (base, weights) = (base.sibling(first.into()), weights.split_off(items.taken()));
+            Parcel { base, items: items.rest(), weights, chain }
+        });
         self.place.pass_on((base, yielded.items, chain), cx, out);
+        if let Some(rest) = rest {
+            self.share(rest, cx, out);
+        }
     }
 
+    /// Queues what this step leaves to be done, in halves: one for whoever waited for it,
+    /// the other for this thread, which will be here before the sleeper is awake.
+    fn share(
+        self: Arc<Self>,
+        mut rest: Parcel<I>,
+        cx: &Context<'r>,
+        out: &mut Settlement<BoxTask<'r>>,
+    ) {
+        let left = rest.items.len();
+        out.items -= left as u64;
+        if left > 1 {
+            let half = rest.split_off(left.div_ceil(2));
+            Arc::clone(&self).enqueue(half, cx, out);
+        }
+        self.enqueue(rest, cx, out);
+    }
+
+    /// Does the step for `items`, and the offset of the first that is left for others: those
+    /// behind it are. What is left otherwise is of no use any more, and dropped.
     fn measured(
         &self,
-        items: Items<I>,
+        items: &mut IntoItems<I>,
         first: &ItemId,
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
-    ) -> Yield<O> {
-        let given = items.len();
-        let yielded = self.step.run(items, cx.watch(first));
-        let called = given - yielded.cancelled as usize;
+    ) -> (Yield<O>, Option<u32>) {
+        let watch = cx.watch(first, self.place.segment, out.at);
+        let mut yielded = self.step.run(items, watch);
+        let called = items.taken() - yielded.cancelled as usize;
         let took = out.lap(Where::stage(self.place.stage), called, cx.clock.nanos());
         let meter = cx.meter(self.place.stage);
         meter.time(called, meter.record(called, took, yielded.set_up));
-        yielded
+        let ended = yielded.broken.is_some() || watch.is_abandoned();
+        if ended || (watch.fail_fast && !yielded.failures.is_empty()) {
+            yielded.cancelled += items.len() as u64;
+            std::mem::take(items).forget_all();
+        }
+        (yielded, items.next_offset())
     }
 
     /// Runs several parcels as one and takes them apart again.
@@ -145,7 +189,9 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
             }
             shells.push((parcel.base, Items::default(), parcel.chain));
         }
-        let mut yielded = self.measured(items.into(), &shells[0].0, cx, out);
+        let mut items = Items::from(items).into_iter();
+        let (mut yielded, rest) = self.measured(&mut items, &shells[0].0, cx, out);
+        debug_assert!(rest.is_none(), "what takes batches does all of them");
         for (offset, value) in std::mem::take(&mut yielded.items) {
             let (shell, offset) = origins[offset as usize];
             shells[shell].1.push(offset, value);

@@ -158,6 +158,7 @@ impl<'r> Run<'r> {
     ) -> Nanos {
         board.record(now);
         let wakes = self.has_more(board, now);
+        self.note_takers(board);
         let mut begun = now;
         let room = board.scheduler.ledger().unlent();
         match step {
@@ -313,6 +314,12 @@ impl<'r> Run<'r> {
         board.parked > 0 && board.looking == 0 && (board.scheduler.has_work(now) || alarm_unheard())
     }
 
+    /// Tells those who work where others would help them, if any have nothing to do.
+    pub(super) fn note_takers(&self, board: &Board<'r>) {
+        let idle = board.parked + board.looking > 0;
+        self.cx.takers.note(if idle { board.scheduler.takers() } else { 0 });
+    }
+
     /// How many settlements there were.
     pub(super) fn settled(&self) -> u64 {
         self.settled.load(Ordering::Relaxed)
@@ -329,6 +336,7 @@ impl<'r> Run<'r> {
     fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let (settled, looks) = (self.settled(), self.looks(board));
         board.looking += 1;
+        self.note_takers(board);
         let news = MutexGuard::unlocked(board, || {
             (0..looks).any(|_| {
                 std::hint::spin_loop();

@@ -105,7 +105,8 @@ fn of_runs() -> Vec<Error> {
     let source = (0..3).inspect(|n| assert!(*n < 2, "planned: no more"));
     let source = good().run(source, drop).expect_err("the source panics");
     let full = |_| Err::<(), _>(io::Error::new(io::ErrorKind::StorageFull, "no space left"));
-    let sink = good().run(0..3, full).expect_err("the sink fails");
+    let ordered = Pipeline::new(parse()).ordered().build(&budget()).expect("it fits");
+    let sink = ordered.run(0..3, full).expect_err("the sink fails");
     let failing =
         Stage::cpu("parse").try_map(|n: u64| if n < 2 { Ok(n) } else { Err("no number") });
     let pipeline = Pipeline::new(failing).build(&budget()).expect("it fits");

@@ -142,11 +142,13 @@ impl Plan {
             if self.window == default_window(self.cores) { "the default" } else { "as declared" };
         writeln!(f, "window   {} items, {origin}: the source is not read beyond it", self.window)?;
         let (slowest, all) = (PARCEL_NANOS / 1_000, self.way_nanos() / 1_000);
+        let shared = self.least_share() / 1_000;
         writeln!(
             f,
             "parcels  1 to {PARCEL_ITEMS} items, as many as take {slowest} us in the slowest stage or \
              {all} us in all, and of several items {} at the most: a quarter of the reserve or \
-             of the rest",
+             of the rest; what is left of one is shared if it takes {shared} us and others have \
+             nothing to do",
             Bytes(self.parcel_bytes())
         )?;
         for segment in &self.segments {

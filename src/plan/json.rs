@@ -39,6 +39,8 @@ struct ParcelFields {
     target_seconds: f64,
     /// In all stages together, if that makes it larger.
     way_seconds: f64,
+    /// The rest of one is shared with those who have nothing to do if it takes so long.
+    share_seconds: f64,
 }
 
 #[derive(serde::Serialize)]
@@ -115,6 +117,7 @@ impl Serialize for Plan {
                 most_bytes: self.parcel_bytes(),
                 target_seconds: PARCEL_NANOS as f64 / 1e9,
                 way_seconds: self.way_nanos() as f64 / 1e9,
+                share_seconds: self.least_share() as f64 / 1e9,
             },
             real_memory: RealFields { held_to, tolerance_bytes: tolerance(self.memory) },
             stages: &self.stages,

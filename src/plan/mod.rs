@@ -52,8 +52,12 @@ pub(crate) fn default_window(cores: usize) -> u64 {
 const LEAST_WINDOW: u64 = 16_384;
 
 /// Time that a parcel of small items should take in its slowest segment, nanoseconds: long
-/// enough to hide the cost of a step, short enough to keep latency and the tail low.
-pub(crate) const PARCEL_NANOS: u64 = 100_000;
+/// enough that the cost of its steps is less than a hundredth, short enough to keep latency
+/// low.
+pub(crate) const PARCEL_NANOS: u64 = 1_000_000;
+/// What is left of a parcel is shared with those who have nothing to do if it is likely to
+/// take so long, nanoseconds, at the least: several times what waking them costs.
+const SHARE_NANOS: u64 = 100_000;
 /// From one turn with the run's lock to the next, whichever core's, so much time should
 /// pass, nanoseconds: a turn takes up to 1.4 us where the state comes from another core's
 /// caches, and those who find the lock taken too often end up asleep.
@@ -123,7 +127,7 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `window_items` | items aboard at the most |
 /// | `ordered` | whether outputs are delivered in the source's order |
 /// | `threads` | threads that work, the caller's included |
-/// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, and `target_seconds` in the slowest stage |
+/// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, `target_seconds` in the slowest stage, `way_seconds` in all stages together if that is more; `share_seconds` that the rest of one must be likely to take to be shared |
 /// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
 /// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
 /// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `reason` |
@@ -270,6 +274,13 @@ impl Plan {
     /// least: all cores share the lock, which is taken for the pull and in each segment.
     pub(crate) fn way_nanos(&self) -> u64 {
         TURN_NANOS * self.cores as u64 * (self.segments.len() as u64 + 1)
+    }
+
+    /// Time that the rest of a parcel should take before it is shared. With many cores it
+    /// is that of a parcel: smaller ones would have them queue for the lock, which looks as
+    /// if they had nothing to do.
+    pub(crate) fn least_share(&self) -> u64 {
+        self.way_nanos().max(SHARE_NANOS)
     }
 
     /// Bytes of real memory that stages keep for all their workers together.

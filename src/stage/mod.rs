@@ -4,6 +4,7 @@ mod builder;
 mod footprint;
 mod items;
 mod step;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
 pub(crate) use items::{IntoItems, Items};
 pub(crate) use step::{
-    Children, Expand, Lent, Opening, Quietly, Step, Watch, Yield, forget_quietly, guard,
+    Children, Expand, Lent, Opening, Quietly, Step, Yield, forget_quietly, guard,
 };
+pub(crate) use watch::{Takers, Watch};
 
 /// What a stage is limited by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 use std::vec;
 
 use super::items::{IntoItems, Items};
+use super::watch::Watch;
 use crate::error::{BoxError, Cause};
-use crate::sync::{AtomicU64, Mutex, Ordering, Stopwatch};
+use crate::sync::{Mutex, Stopwatch};
 
 /// What came of a parcel.
 #[derive(Debug)]
@@ -39,40 +40,11 @@ impl<O> Yield<O> {
     }
 }
 
-/// What a step asks between two items.
-#[derive(Clone, Copy)]
-pub(crate) struct Watch<'a> {
-    /// The first item of the source that is of no use any more.
-    pub(crate) end: &'a AtomicU64,
-    /// The item of the source that the parcel begins with.
-    pub(crate) source_index: u64,
-    /// Whether the first failure ends the parcel.
-    pub(crate) fail_fast: bool,
-    /// Whether the calls themselves can stop the run, which then makes no more.
-    pub(crate) has_token: bool,
-}
-
-/// How often a step that cannot stop the run looks whether it was stopped elsewhere. Many
-/// items are in a parcel only if they are light: it takes some 100 us, a stretch 2 us.
-const LOOKS_A_PARCEL: usize = 64;
-
-impl Watch<'_> {
-    /// Of `items`, how many go between two looks.
-    pub(crate) fn unwatched(&self, items: usize) -> usize {
-        if self.has_token { 1 } else { items.div_ceil(LOOKS_A_PARCEL) }
-    }
-
-    /// Whether the rest of the parcel is of no use any more.
-    #[inline]
-    pub(crate) fn is_abandoned(&self) -> bool {
-        // Relaxed: it only ever tells to stop earlier; the scheduler decides.
-        self.end.load(Ordering::Relaxed) <= self.source_index
-    }
-}
-
 /// A verb that makes at most one output of each input.
 pub(crate) trait Step<I, O>: Send + Sync {
-    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O>;
+    /// Does it for `items`, one after the other. What is left of them is of no use any more,
+    /// or to be shared.
+    fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O>;
 }
 
 /// A verb that makes any number of outputs of an input.
@@ -246,9 +218,8 @@ pub(crate) struct Each<'env, S, L> {
 }
 
 impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
-    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O> {
+    fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
-        let mut items = items.into_iter();
         while items.len() > 0 && !watch.is_abandoned() {
             let mut state = match self.workers.take(&mut out.set_up) {
                 Ok(state) => state,
@@ -257,7 +228,7 @@ impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
                     break;
                 }
             };
-            match guard(|| self.verb.get().run(&mut state, &mut items, &mut out, watch)) {
+            match guard(|| self.verb.get().run(&mut state, items, &mut out, watch)) {
                 Ok(()) => {
                     self.workers.put_back(state);
                     break;
@@ -271,14 +242,12 @@ impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
                 }
             }
         }
-        out.cancelled += items.len() as u64;
-        items.forget_all();
         out
     }
 }
 
-/// What a verb does to item after item, until they are through, are of no use any more,
-/// or one panics.
+/// What a verb does to item after item, until they are through, are of no use any more or
+/// to be shared, or one panics.
 pub(crate) trait Loop<S, I, O>: Send + Sync {
     fn run(&self, state: &mut S, items: &mut IntoItems<I>, out: &mut Yield<O>, watch: Watch<'_>);
 }
@@ -297,6 +266,9 @@ impl<S, I, O, F: Fn(&mut S, I) -> O + Send + Sync> Loop<S, I, O> for Mapped<F> {
             let stretch = (0..unwatched.min(items.len()))
                 .map(|_| (self.0)(state, items.next_value().expect("no more than are left")));
             out.items.extend_dense(stretch);
+            if watch.shares(&items) {
+                break;
+            }
         }
     }
 }
@@ -320,20 +292,26 @@ fn sort<S, I, O>(
     let mut is_dense = out.items.continues(items);
     let mut items = Lent::from(items);
     let mut made = Lent::from(&mut out.items);
-    while !watch.is_abandoned() {
-        let Some(value) = items.next_value() else { break };
-        match call(state, value) {
-            Fate::Kept(value) if is_dense => made.push_dense(value),
-            Fate::Kept(value) => made.push(items.last_offset(), value),
-            Fate::Filtered => {
-                is_dense = false;
-                out.filtered += 1;
+    let stretch = watch.stretch(items.len());
+    while items.len() > 0 && !watch.shares(&items) {
+        for _ in 0..stretch {
+            if watch.is_abandoned() {
+                return;
             }
-            Fate::Failed(error) => {
-                is_dense = false;
-                out.failures.push((items.last_offset(), Cause::Error(error)));
-                if watch.fail_fast {
-                    break;
+            let Some(value) = items.next_value() else { return };
+            match call(state, value) {
+                Fate::Kept(value) if is_dense => made.push_dense(value),
+                Fate::Kept(value) => made.push(items.last_offset(), value),
+                Fate::Filtered => {
+                    is_dense = false;
+                    out.filtered += 1;
+                }
+                Fate::Failed(error) => {
+                    is_dense = false;
+                    out.failures.push((items.last_offset(), Cause::Error(error)));
+                    if watch.fail_fast {
+                        return;
+                    }
                 }
             }
         }
@@ -352,9 +330,8 @@ where
     S: Send,
     F: Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync,
 {
-    fn run(&self, items: Items<I>, watch: Watch<'_>) -> Yield<O> {
+    fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
         let mut out = Yield::with_capacity(items.len());
-        let mut items = items.into_iter();
         while items.len() > 0 && !watch.is_abandoned() {
             let (offsets, batch): (Vec<u32>, Vec<I>) = items.by_ref().take(self.most).unzip();
             match self.call_once(batch, &mut out.set_up) {
@@ -376,8 +353,6 @@ where
                 }
             }
         }
-        out.cancelled += items.len() as u64;
-        items.forget_all();
         out
     }
 }
@@ -463,14 +438,17 @@ struct Rest<It>(It);
 
 impl<O, It: Iterator<Item = O> + Send> Children<O> for Rest<It> {
     fn take(&mut self, most: usize, watch: Watch<'_>, out: &mut Vec<O>) -> Result<bool, Cause> {
+        let stretch = watch.stretch(most);
         guard(|| {
-            for _ in 0..most {
-                if watch.is_abandoned() {
-                    break;
-                }
-                match self.0.next() {
-                    Some(child) => out.push(child),
-                    None => return true,
+            while out.len() < most && !watch.is_waited_for() {
+                for _ in 0..stretch.min(most - out.len()) {
+                    if watch.is_abandoned() {
+                        return false;
+                    }
+                    match self.0.next() {
+                        Some(child) => out.push(child),
+                        None => return true,
+                    }
                 }
             }
             false

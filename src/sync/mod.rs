@@ -32,6 +32,10 @@ pub(crate) use std::sync::atomic::Ordering;
 /// checker need look at it.
 pub(crate) use std::sync::atomic::AtomicU64 as Figure;
 
+/// What may be old whenever it is read: whoever goes by it does what is right in another
+/// schedule, too. No model checker need look at it.
+pub(crate) use std::sync::atomic::AtomicU64 as Hint;
+
 #[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::io;

@@ -4,6 +4,7 @@ use super::{Choice, LINGER, Nanos, Scheduler, Segment};
 use crate::item::ItemId;
 use crate::ledger::{Account, Ledger, Permit, Refusal};
 use crate::queue::Need;
+use crate::stage::Takers;
 
 impl<T> Scheduler<T> {
     pub(super) fn oldest_queued(&self) -> Option<(usize, ItemId)> {
@@ -116,6 +117,24 @@ impl<T> Scheduler<T> {
             && (segment.waits || self.computing < self.cores)
             && segment.is_batch_ready(now)
             && segment.may_take_worker(self.spare)
+    }
+
+    /// Where one more call could start if only there were something to do: a set of
+    /// [`Takers::bit`]s. None while there are outputs for the sink, which takes one parcel at
+    /// a time: then it may well be what everybody waits for.
+    pub(crate) fn takers(&self) -> u64 {
+        let sink = self.segments.len() - 1;
+        if self.segments[sink].running > 0 || self.deliverable().is_some() {
+            return 0;
+        }
+        let lacks = |segment: &Segment<T>| {
+            segment.queue.is_empty()
+                && segment.running < segment.workers
+                && (segment.waits || self.computing < self.cores)
+                && segment.may_take_worker(self.spare)
+        };
+        let those = self.segments[..sink].iter().enumerate().filter(|(_, each)| lacks(each));
+        those.fold(0, |bits, (index, _)| bits | Takers::bit(index))
     }
 
     pub(super) fn is_blocked_downstream(&self, index: usize) -> bool {

@@ -183,6 +183,15 @@ struct Segment<T> {
     nanos_per_item: f64,
 }
 
+impl<T> Segment<T> {
+    /// Learns what an item cost. The first is believed: parcels of items taken to be lighter
+    /// than they are would keep them from those who have nothing to do.
+    fn note_cost(&mut self, nanos: f64) {
+        let gain = if self.nanos_per_item == 0.0 { 1.0 } else { COST_GAIN };
+        self.nanos_per_item += gain * (nanos - self.nanos_per_item);
+    }
+}
+
 /// The state of a run.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
@@ -360,8 +369,7 @@ impl<T> Scheduler<T> {
         slot.running -= 1;
         slot.is_known = true;
         if settlement.items > 0 {
-            let cost = took as f64 / settlement.items as f64;
-            slot.nanos_per_item += COST_GAIN * (cost - slot.nanos_per_item);
+            slot.note_cost(took as f64 / settlement.items as f64);
         }
         if !slot.waits {
             self.computing -= 1;

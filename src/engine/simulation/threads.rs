@@ -261,9 +261,13 @@ impl<'a, 'r> Theatre<'a, 'r> {
             }
             Choice::Idle => {
                 board.looking += 1;
+                run.note_takers(board);
                 Exit::Look { settled: run.settled(), looks: run.looks(board).into() }
             }
-            step => Exit::Step { step, wakes: run.has_more(board, now) },
+            step => {
+                run.note_takers(board);
+                Exit::Step { step, wakes: run.has_more(board, now) }
+            }
         }
     }
 

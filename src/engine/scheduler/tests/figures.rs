@@ -228,12 +228,14 @@ fn the_time_of_a_call_is_learned_and_parcels_are_made_as_large_as_it_allows() {
     run.read((1, 1));
     let begun = run.start();
     run.pass(begun, 4_000, (1, 1));
-    assert_eq!(run.scheduler.likely_time(0, 1), 1_000, "a quarter of the news is believed");
+    assert_eq!(run.scheduler.likely_time(0, 1), 4_000, "what comes first is believed");
     assert_eq!(
         (run.scheduler.likely_time(0, 3), run.scheduler.likely_time(1, 1)),
-        (3_000, Nanos::MAX)
+        (12_000, Nanos::MAX)
     );
-    assert_eq!(run.scheduler.parcel_items(), 100);
+    assert_eq!(run.scheduler.parcel_items(), 250);
+    run.scheduler.segments[0].note_cost(8_000.0);
+    assert_eq!(run.scheduler.likely_time(0, 1), 5_000, "then a quarter of the news");
     let begun = run.start();
     run.pass(begun, 4_000_000, (1, 1));
     assert_eq!(run.scheduler.parcel_items(), 1, "the slowest segment counts");
@@ -253,8 +255,8 @@ fn parcels_grow_with_the_cores_that_share_the_lock() {
         run.scheduler.parcel_items()
     };
     // Four turns with the lock, of 5 us for each core, while all segments take 10 us.
-    assert_eq!(items(&mut run, 4, [5e3, 4e3, 1e3]), 20, "the slowest takes 100 us");
-    assert_eq!(items(&mut run, 64, [5e3, 4e3, 1e3]), 128);
+    assert_eq!(items(&mut run, 4, [5e3, 4e3, 1e3]), 200, "the slowest takes 1 ms");
+    assert_eq!(items(&mut run, 256, [5e3, 4e3, 1e3]), 512);
     assert_eq!(items(&mut run, 64, [9e6, 1e6, 0.0]), 1, "coarse items go one by one");
     assert_eq!(items(&mut run, 64, [0.0; 3]), 1, "nothing is known");
 }
@@ -267,17 +269,17 @@ fn the_cost_of_a_call_is_shared_by_its_items() {
     let (segment, id) = run.start();
     let mut out = Settlement { consumed: vec![id], items: 4, ..Settlement::default() };
     run.scheduler.settle(segment, 400, 0, &mut out, &mut Vec::new());
-    assert_eq!(run.scheduler.likely_time(0, 1), 25);
+    assert_eq!(run.scheduler.likely_time(0, 1), 100);
     assert_eq!(out.items, 0, "ready for the next");
     run.read((1, 1));
     let (segment, id) = run.start();
     let mut out = Settlement { consumed: vec![id], ..Settlement::default() };
     run.scheduler.settle(segment, 400, 0, &mut out, &mut Vec::new());
-    assert_eq!(run.scheduler.likely_time(0, 1), 25, "a call without items tells nothing");
+    assert_eq!(run.scheduler.likely_time(0, 1), 100, "a call without items tells nothing");
     run.read((1, 1));
     let begun = run.start();
     run.pass(begun, 125, (1, 1));
-    assert_eq!(run.scheduler.likely_time(0, 1), 50);
+    assert_eq!(run.scheduler.likely_time(0, 1), 106);
 }
 
 #[test]
