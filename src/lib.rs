@@ -216,11 +216,11 @@ pub use units::{Bytes, GIB, KIB, MIB, TIB};
 ///
 /// | page | for whom |
 /// |---|---|
-/// | [`tutorial`] | who has a job of two models: from a loop to a pipeline, its plan and its report read line by line |
-/// | [`footprints`] | who has to say how much memory a stage takes |
-/// | [`variables`] | who runs a program, on a laptop, a cluster, in a container |
-/// | [`shared_tables`] | who has a large file that all workers look things up in |
-/// | [`when_not`] | who wonders whether another tool would do better |
+/// | [`tutorial`](guide::tutorial) | who has a job of two models: from a loop to a pipeline, its plan and its report read line by line |
+/// | [`footprints`](guide::footprints) | who has to say how much memory a stage takes |
+/// | [`variables`](guide::variables) | who runs a program, on a laptop, a cluster, in a container |
+/// | [`shared_tables`](guide::shared_tables) | who has a large file that all workers look things up in |
+/// | [`when_not`](guide::when_not) | who wonders whether another tool would do better |
 pub mod guide {
     #[doc = include_str!("guide/tutorial.md")]
     pub mod tutorial {}

@@ -144,7 +144,7 @@ impl<'t> Blocks<'t> {
     /// })?;
     /// let mut sums = 0;
     /// plan.run(|| [0, 1, 2], |_, Sum(mass)| sums += mass)?;
-    /// assert_eq!(sums, (0..10_000).sum());
+    /// assert_eq!(sums, (0..10_000).sum::<u64>());
     /// # Ok::<(), plimsoll::BlockError>(())
     /// ```
     #[must_use]
