@@ -287,7 +287,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         self
     }
 
-    /// Stops the run when it has lasted `limit`, like a token that is pulled then.
+    /// Stops the run when it has lasted `limit`, like a token that is pulled then. Default: never.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self

@@ -28,7 +28,8 @@ impl<'env, I> StageBuilder<'env, I> {
         Self { name, kind, footprint, workers: None }
     }
 
-    /// Declares the stage's memory, in place of what was declared before.
+    /// Declares the stage's memory, in place of what was declared before. Default: nothing of a
+    /// cpu stage, what [`Stage::memory`] was given of a memory stage.
     ///
     /// ```
     /// use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
