@@ -18,6 +18,19 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Everything this crate can refuse or fail at.
 ///
 /// `Debug` prints what `Display` does, so that an error that leaves `main` reads well.
+///
+/// ```
+/// use plimsoll::{Budget, Error, Footprint, GIB, Pipeline, Stage};
+///
+/// let screen = Stage::memory("screen", Footprint::per_worker(20 * GIB)).map(|n: u64| n);
+/// match Pipeline::new(screen).build(&Budget::new(16 * GIB, 8)) {
+///     Err(Error::NoRoom { stage, needed, available, enough, .. }) => {
+///         assert_eq!((stage.as_str(), needed, available), ("screen", 20 * GIB, 16 * GIB));
+///         assert!(enough.is_some_and(|bytes| bytes > 20 * GIB), "one item must fit, too");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -297,6 +310,22 @@ impl ItemError {
 }
 
 /// Why an item, a state or a sink failed.
+///
+/// ```
+/// use plimsoll::{Budget, Cause, Footprint, MIB, Pipeline, Stage};
+///
+/// let double = Stage::cpu("double")
+///     .footprint(Footprint::per_item(|n: &u64| *n))
+///     .map(|n: u64| u8::try_from(2 * n).expect("it is small"));
+/// let pipeline = Pipeline::new(double).ordered().build(&Budget::new(MIB, 1))?;
+/// let mut failures = Vec::new();
+/// pipeline.job().failures(|failure| failures.push(failure)).run([1, 200, 5 << 20], drop)?;
+/// failures.sort_by_key(|failure| failure.item().source_index());
+/// let [panicked, too_large] = &failures[..] else { panic!("{failures:?}") };
+/// assert!(matches!(panicked.cause(), Cause::Panic { message } if message.contains("it is small")));
+/// assert!(matches!(too_large.cause(), Cause::TooLarge { allowed, .. } if *allowed < MIB));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {

@@ -1,9 +1,32 @@
 //! A memory-aware scheduler for split-model pipelines.
 //!
 //! A job is often two models in one: one eats cores, the other eats memory and
-//! cross-references what the first produced. Plimsoll runs them as stages of one
-//! typed pipeline, each with as many workers as the budget of cores and RAM
-//! carries, and holds all items aboard below one load line.
+//! cross-references what the first produced. Run as one unit, every worker pays for both, so
+//! the job is killed for its memory or its cores idle. Split, each half is sized by what
+//! limits it, the large table is there once, and all that items hold stays below one line:
+//!
+//! ```text
+//!  as one unit: 16 GiB, 8 cores          split: the same 16 GiB, 8 cores
+//!
+//!  +-------+  +-------+  +-------+       +-------------------------------+
+//!  |  cpu  |  |  cpu  |  |  cpu  |       | cut cut cut cut               |  cpu stage:
+//!  | model |  | model |  | model |       | cut cut cut cut               |  8 workers, as many
+//!  +-------+  +-------+  +-------+       +---------------+---------------+  as cores
+//!  |       |  |       |  |       |                       |
+//!  | table |  | table |  | table |         items: no more bytes at a time
+//!  | 6 GiB |  | 6 GiB |  | 6 GiB |         than the line carries, 9.7 GiB
+//!  |       |  |       |  |       |                       |
+//!  +-------+  +-------+  +-------+       +---------------v---------------+
+//!  worker 1   worker 2   worker 3:       | look up look up ...           |  memory stage:
+//!                        18 GiB, the     | look up look up ...           |  8 workers, as many
+//!  with two workers,     job is killed   +-------------------------------+  as fit
+//!  six cores idle                        |       table, 6 GiB, once      |
+//!                                        +-------------------------------+
+//! ```
+//!
+//! (The numbers are those of the [tutorial](guide::tutorial), which starts from the left and
+//! ends at the right. The Plimsoll line is the mark on a ship's hull that shows how deep she
+//! may be loaded.)
 //!
 //! ```
 //! use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
@@ -31,18 +54,26 @@
 //!
 //! # Where to go on
 //!
-//! | to | see |
+//! | to | read |
 //! |---|---|
-//! | say how much there is | [`Budget`] |
-//! | say what is to be done, and what it costs | [`Stage`], [`Footprint`] |
-//! | join stages, plan and run them | [`Pipeline`], [`Job`], [`Stream`] |
-//! | read who gets what and why | [`Plan`] |
-//! | read what happened | [`Report`] |
-//! | fill large buffers again instead of making new ones | [`Buffers`] |
-//! | share large tables, lists and maps | [`guide::shared_tables`], [`SharedFile`], [`Shared`] |
-//! | keep them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
-//! | use a table that is larger than memory | [`Blocks`] |
-//! | know what can fail | [`Error`], [`RunError`], [`ItemError`] |
+//! | split a job, step by step, and read its plan and its report | [the tutorial](guide::tutorial) |
+//! | find out what to declare, and what follows if it is wrong | [Choosing footprints](guide::footprints) |
+//! | run the same program on a laptop, a cluster, in a container | [Variables](guide::variables) |
+//! | map a large table, and build it | [From a big file to a shared table](guide::shared_tables) |
+//! | know what else there is, and what this costs | [When not to use this](guide::when_not) |
+//!
+//! | for | see |
+//! |---|---|
+//! | how much there is | [`Budget`] |
+//! | what is to be done, and what it costs | [`Stage`], [`Footprint`] |
+//! | stages joined, planned and run | [`Pipeline`], [`Job`], [`Stream`], [`CancelToken`] |
+//! | who gets what and why | [`Plan`] |
+//! | what happens, and what happened | [`Monitor`], [`Report`] |
+//! | large buffers that are filled again instead of made anew | [`Buffers`] |
+//! | large tables, lists and maps that are shared | [`SharedFile`], [`Shared`], [`SharedMap`] |
+//! | keeping them in memory, and in the budget | [`Table`], [`Advice`], [`Prefault`] |
+//! | a table that is larger than memory | [`Blocks`] |
+//! | what can fail | [`Error`], [`RunError`], [`ItemError`] |
 //!
 //! # How it runs
 //!
@@ -59,7 +90,7 @@
 //! ([`Stage::weigh`]). What must stay in memory of shared data ([`Footprint::table`]) is taken
 //! off the budget beside them. A part of the line is reserved for the oldest item, which
 //! can therefore always go on.
-
+//!
 //! # Real memory
 //!
 //! What is declared is a promise, and an allocator keeps what was freed. So on Linux a run
@@ -88,10 +119,26 @@
 //! | `tracing` | spans of the target `plimsoll`: `run` (info; entered by each of its threads), within it `stage` (debug; one for each, entered for each call), within that `parcel` (trace; the items that are handed over together); events: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
 //! | `metrics` | what runs do, for the recorder that the thread which starts them has: see below |
 //! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
-//! | `serde` | `Serialize` for [`Plan`] and [`Snapshot`], with names that are documented and kept |
+//! | `serde` | `Serialize` for [`Plan`], [`Snapshot`] and [`Report`], with names that are documented and kept |
 //! | `rkyv` | `SharedArchive`: nested data in a [`SharedFile`], archived by `rkyv` and validated when it is taken |
 //!
 //! No feature is on by default.
+//!
+//! # Platforms
+//!
+//! Tested on Linux. What else there is, is written for and was not tested:
+//!
+//! | | Linux | other Unix | Windows |
+//! |---|---|---|---|
+//! | pipelines, plans, reports, shared files | yes | yes | yes |
+//! | the limit that [`Budget::from_env`] finds | RAM and cgroups | RAM | RAM |
+//! | real memory looked at, calls measured | yes | no | no |
+//! | [`release_large_blocks`] | with glibc | no | no |
+//! | a shared file that a process has open for writing | is refused | is not noticed | is refused by the system |
+//! | `SharedFile::seal` | yes | no | no |
+//! | [`SharedFile::advise`], [`SharedFile::pin`] | yes | yes, but for huge pages | no |
+//!
+//! Where real memory is not looked at, the ledger alone counts, and the report says so.
 //!
 //! # Metrics
 //!
@@ -165,8 +212,28 @@ pub use stream::Stream;
 pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 
-/// From a task to a program, step by step. There is nothing but text in it.
+/// From a task to a program. There is nothing but text in it, whose programs are tested.
+///
+/// | page | for whom |
+/// |---|---|
+/// | [`tutorial`](guide::tutorial) | who has a job of two models: from a loop to a pipeline, its plan and its report read line by line |
+/// | [`footprints`](guide::footprints) | who has to say how much memory a stage takes |
+/// | [`variables`](guide::variables) | who runs a program, on a laptop, a cluster, in a container |
+/// | [`shared_tables`](guide::shared_tables) | who has a large file that all workers look things up in |
+/// | [`when_not`](guide::when_not) | who wonders whether another tool would do better |
 pub mod guide {
+    #[doc = include_str!("guide/tutorial.md")]
+    pub mod tutorial {}
+
+    #[doc = include_str!("guide/footprints.md")]
+    pub mod footprints {}
+
+    #[doc = include_str!("guide/variables.md")]
+    pub mod variables {}
+
+    #[doc = include_str!("guide/when_not.md")]
+    pub mod when_not {}
+
     #[doc = include_str!("guide/shared_tables.md")]
     pub mod shared_tables {}
 }

@@ -6,6 +6,20 @@ use crate::error::{BoxError, Error, ItemError};
 use crate::report::Report;
 
 /// What a sink may return: nothing, or a result of nothing.
+///
+/// ```
+/// use std::io::Write;
+/// use plimsoll::{Budget, Error, MIB, Pipeline, Stage};
+///
+/// let square = Stage::cpu("square").map(|n: u64| n * n);
+/// let pipeline = Pipeline::new(square).ordered().build(&Budget::new(MIB, 1))?;
+/// let mut room = [0; 6]; // a file on a disk that is nearly full
+/// let mut file = &mut room[..];
+/// let stopped = pipeline.run(0..100, |n| writeln!(file, "{n}")).unwrap_err();
+/// assert!(matches!(stopped.error(), Error::Sink { item, .. } if item.source_index() == 3));
+/// assert_eq!(&room, b"0\n1\n4\n");
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a sink returns `()` or `Result<(), E>`, not `{Self}`",
     note = "end the closure's last expression with `;` to return nothing"
@@ -35,6 +49,19 @@ impl<E: Into<BoxError>> SinkResult for Result<(), E> {
 ///
 /// `Display`, and `Debug` too, tell the reason alone; the [`report`](Self::report)
 /// tells how far the run came.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<u64>());
+/// let pipeline = Pipeline::new(parse).ordered().build(&Budget::new(MIB, 2))?;
+/// let mut sum = 0;
+/// let failed = pipeline.run(["1", "2", "three", "4"], |n| sum += n).unwrap_err();
+/// let item = failed.item().expect("an item ended it");
+/// assert_eq!((item.stage(), item.item().source_index()), ("parse", 2));
+/// assert_eq!((failed.report().delivered(), sum), (2, 3), "what comes before it");
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
 pub struct RunError(Box<(Error, Report)>);
 
 impl RunError {

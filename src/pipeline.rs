@@ -48,6 +48,19 @@ pub struct Pipeline<'env, I, O> {
 }
 
 /// Stages joined, not yet planned. Made by [`Pipeline::new`].
+///
+/// ```
+/// # use plimsoll::{Budget, MIB, Pipeline, Stage};
+/// let length = Stage::cpu("length").map(|line: String| line.len());
+/// let pipeline = Pipeline::new(length)
+///     .ordered()
+///     .window(1_000) // items
+///     .largest_item(MIB)
+///     .weigh_source(|line| line.capacity() as u64)
+///     .build(&Budget::new(16 * MIB, 2))?;
+/// assert_eq!((pipeline.plan().window(), pipeline.plan().reserve()), (1_000, MIB));
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
 #[must_use = "a pipeline is planned by `build` before it can run"]
 pub struct PipelineBuilder<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
@@ -274,7 +287,7 @@ impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
         self
     }
 
-    /// Stops the run when it has lasted `limit`, like a token that is pulled then.
+    /// Stops the run when it has lasted `limit`, like a token that is pulled then. Default: never.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self

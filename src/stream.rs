@@ -67,6 +67,20 @@ impl<O: Send + 'static> Stream<O> {
 
 impl<O> Stream<O> {
     /// The report of the run, once the stream has ended.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let square = Stage::cpu("square").map(|n: u64| n * n);
+    /// let pipeline = Pipeline::new(square).build(&Budget::new(MIB, 2))?;
+    /// let mut squares = pipeline.stream(0..10)?;
+    /// assert!(squares.report().is_none());
+    /// for square in &mut squares {
+    ///     assert!(square? < 100);
+    /// }
+    /// assert_eq!(squares.report().map(|report| report.delivered()), Some(10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.report.as_ref()

@@ -104,12 +104,49 @@ impl<'t> Blocks<'t> {
 
     /// Blocks of something that is no section: of `rows` rows, where `bytes_before(row)` is
     /// what all rows before one take in memory, up to `bytes_before(rows)` for all of them.
+    ///
+    /// ```
+    /// use plimsoll::{Blocks, Budget, KIB, Pipeline, Stage, Sum};
+    ///
+    /// let texts: Vec<String> = (0..2_000).map(|n| "ab".repeat(n % 50)).collect();
+    /// let mut before = vec![0];
+    /// for text in &texts {
+    ///     before.push(before[before.len() - 1] + (size_of::<String>() + text.len()) as u64);
+    /// }
+    /// let plan = Blocks::by(texts.len(), |row| before[row]).plan(&Budget::new(64 * KIB, 1), |block| {
+    ///     let rows = &texts[block.rows()];
+    ///     Pipeline::new(Stage::cpu("count").map(move |(place, wanted): (u64, usize)| {
+    ///         (place, Sum(rows.iter().filter(|text| text.len() == wanted).count() as u64))
+    ///     }))
+    /// })?;
+    /// assert!(plan.passes() > 1);
+    /// plan.run(|| [10, 20], |_, count| assert_eq!(count, Sum(40)))?;
+    /// # Ok::<(), plimsoll::BlockError>(())
+    /// ```
     #[must_use]
     pub fn by(rows: usize, bytes_before: impl Fn(usize) -> u64 + 't) -> Self {
         Self { tables: vec![Box::new(ByPlace { rows, bytes_before })] }
     }
 
     /// And of another section, with as many rows, that is needed at the same time.
+    ///
+    /// ```
+    /// use plimsoll::{Blocks, Budget, KIB, Pipeline, Shared, Stage, Sum};
+    ///
+    /// let masses = Shared::from((0..10_000_u64).collect::<Vec<_>>());
+    /// let charges = Shared::from((0..10_000_u32).map(|n| n % 3).collect::<Vec<_>>());
+    /// let plan = Blocks::of(&masses).and(&charges).plan(&Budget::new(64 * KIB, 1), |block| {
+    ///     let (masses, charges) = (&masses[block.rows()], &charges[block.rows()]);
+    ///     Pipeline::new(Stage::cpu("sum").map(move |(place, charge): (u64, u32)| {
+    ///         let of_it = masses.iter().zip(charges).filter(|(_, other)| **other == charge);
+    ///         (place, Sum(of_it.map(|(mass, _)| mass).sum()))
+    ///     }))
+    /// })?;
+    /// let mut sums = 0;
+    /// plan.run(|| [0, 1, 2], |_, Sum(mass)| sums += mass)?;
+    /// assert_eq!(sums, (0..10_000).sum::<u64>());
+    /// # Ok::<(), plimsoll::BlockError>(())
+    /// ```
     #[must_use]
     pub fn and<S: Rows>(mut self, section: &'t S) -> Self {
         self.tables.push(Box::new(section));

@@ -15,6 +15,28 @@ const MOST_FOUND: u64 = 64 * MIB;
 
 /// How tables will be worked through in blocks. Made by [`Blocks::plan`]; its `Display`
 /// tells the passes, the bytes, and the plan of the pipeline in each pass.
+///
+/// ```
+/// use plimsoll::{Blocks, Budget, KIB, Pipeline, Shared, Stage, Sum};
+///
+/// let table = Shared::from((0..20_000_u64).collect::<Vec<_>>()); // 160 KB
+/// let make = |block: plimsoll::Block| {
+///     let rows = &table[block.rows()];
+///     Pipeline::new(Stage::cpu("count").map(move |(place, most): (u64, u64)| {
+///         (place, Sum(rows.iter().filter(|row| **row <= most).count() as u64))
+///     }))
+/// };
+/// // What a smaller budget costs, before anything runs.
+/// let passes = |memory: u64| {
+///     let plan = Blocks::of(&table).plan(&Budget::new(memory, 2), make)?;
+///     assert_eq!(plan.bytes_read(), 160_000, "the table is read once, in however many blocks");
+///     assert!(plan.block_bytes() < memory);
+///     Ok::<_, plimsoll::BlockError>(plan.passes())
+/// };
+/// assert_eq!(passes(1_024 * KIB)?, 1);
+/// assert!(passes(64 * KIB)? > passes(128 * KIB)?);
+/// # Ok::<(), plimsoll::BlockError>(())
+/// ```
 pub struct BlockPlan<'t, F> {
     pub(super) tables: Blocks<'t>,
     pub(super) make: F,

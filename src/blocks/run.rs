@@ -16,6 +16,29 @@ type Tell<'f> = Box<dyn FnMut(BlockProgress) + Send + 'f>;
 type Failures<'f> = Box<dyn FnMut(ItemError) + Send + 'f>;
 
 /// A run in blocks that is being described. Made by [`BlockPlan::job`].
+///
+/// ```
+/// use plimsoll::{Blocks, Budget, KIB, Pipeline, Shared, Stage, Sum};
+///
+/// let table = Shared::from((0..10_000_u64).map(|n| n % 100).collect::<Vec<_>>());
+/// let plan = Blocks::of(&table).plan(&Budget::new(64 * KIB, 2), |block| {
+///     let rows = &table[block.rows()];
+///     Pipeline::new(Stage::cpu("count").try_map(move |(place, query): (u64, &str)| {
+///         let query: u64 = query.parse()?;
+///         let count = rows.iter().filter(|row| **row == query).count();
+///         Ok::<_, std::num::ParseIntError>((place, Sum(count as u64)))
+///     }))
+/// })?;
+/// let (mut failed, mut passes) = (Vec::new(), 0);
+/// let job = plan.job().failures(|failure| failed.push(failure.item().source_index()));
+/// let job = job.progress(|at| passes = passes.max(at.pass)); // a line for people: "{at}"
+/// let report = job.run(|| ["7", "seven", "8"], |place, count| {
+///     assert!(place != 1 && count == Sum(100));
+/// })?;
+/// assert_eq!((report.delivered(), report.left_out()), (2, 1));
+/// assert_eq!((failed, passes), (vec![1], plan.passes()), "told once, though it failed in each");
+/// # Ok::<(), plimsoll::BlockError>(())
+/// ```
 #[must_use = "a job does nothing until `run`"]
 pub struct BlockJob<'p, 't, 'f, F> {
     plan: &'p BlockPlan<'t, F>,

@@ -122,9 +122,8 @@ impl Budget {
     /// | `PLIMSOLL_FOOTPRINT_<STAGE>` | bytes of each worker, as a number or a size; zero is accepted | what the stage declares |
     ///
     /// `<STAGE>` is the stage's name in upper case, with `_` for every character
-    /// but `A`-`Z` and `0`-`9`. Units are `B`, `KB`, `MB`, `GB`, `TB` (powers of
-    /// 1000) and `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024), spelled so or all in
-    /// lower case, with no space before them. Amounts are exact and rounded down.
+    /// but `A`-`Z` and `0`-`9`. The guide on [variables](crate::guide::variables) tells how
+    /// numbers are written, shows every error as it is printed, and what to set where.
     /// A number given by the environment may exceed the limit; the budget then says so.
     ///
     /// # Errors

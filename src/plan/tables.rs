@@ -12,6 +12,19 @@ use crate::units::{Bytes, MIB};
 
 /// What a plan counts for shared data that stages declare by
 /// [`Footprint::table`](crate::Footprint::table).
+///
+/// ```
+/// use plimsoll::{Budget, Footprint, MIB, Pipeline, Shared, Stage};
+///
+/// let table = Shared::from(vec![0_u64; 1_000]);
+/// let one = Stage::memory("one", Footprint::table(&table)).map(|n: usize| table[n]);
+/// let two = Stage::memory("two", Footprint::table(&table)).map(|n: u64| n + table[7]);
+/// let plan = Pipeline::new(one).then(two).plan(&Budget::new(MIB, 2))?;
+/// let [table] = plan.tables() else { panic!("it is counted once") };
+/// assert_eq!((table.stages(), table.counted()), (&["one".to_owned(), "two".to_owned()][..], 8_000));
+/// assert_eq!((table.missing(), table.reason()), (0, "in memory and nowhere else"));
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TablePlan {
     name: String,

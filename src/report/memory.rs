@@ -16,6 +16,18 @@ use crate::units::Bytes;
 ///
 /// It is looked at whenever a 64th of the line (1 to 16 MiB) has changed hands, and
 /// every five milliseconds, so a peak between two looks may be missed.
+///
+/// ```
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let stages = || Pipeline::new(Stage::cpu("fill").map(|bytes: usize| vec![1_u8; bytes].len()));
+/// let measured = stages().build(&Budget::new(64 * MIB, 1))?.run([1 << 20, 2 << 20], drop)?;
+/// println!("{}", measured.memory()); // the line `real` of a report
+/// let ledger = stages().build(&Budget::new(64 * MIB, 1).unmeasured())?.run([1 << 20], drop)?;
+/// assert!(ledger.memory().why_not_measured().is_some());
+/// assert_eq!(ledger.memory().peak_real(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryReport {
     pub(crate) blind: Option<String>,

@@ -238,6 +238,20 @@ impl Report {
 
     /// Calls of user code that did not come back for longer than
     /// [`Job::stall_after`](crate::Job::stall_after): the first 16, each as last told.
+    ///
+    /// ```
+    /// use std::{thread::sleep, time::Duration};
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let stuck = Stage::cpu("stuck").map(|n: u64| sleep(Duration::from_millis(if n == 3 { 100 } else { 0 })));
+    /// let pipeline = Pipeline::new(stuck).build(&Budget::new(MIB, 1))?;
+    /// let report = pipeline.job().stall_after(Duration::from_millis(10)).run(0..5, drop)?;
+    /// for stall in report.stalls() {
+    ///     println!("{} was at item {} for {:?}", stall.stage(), stall.item(), stall.lasted());
+    /// #     assert!(stall.stage() == "stuck" && stall.lasted() >= Duration::from_millis(10));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stalls(&self) -> &[Stall] {
         &self.stalls

@@ -88,6 +88,29 @@ impl Monitor {
 
 /// A run at one moment.
 ///
+/// From another thread, while the run is under way:
+///
+/// ```
+/// use std::{thread, time::Duration};
+/// use plimsoll::{Budget, MIB, Monitor, Pipeline, Stage};
+///
+/// let slow = Stage::cpu("slow").map(|_: u64| thread::sleep(Duration::from_millis(1)));
+/// let pipeline = Pipeline::new(slow).build(&Budget::new(MIB, 1))?;
+/// let monitor = Monitor::new();
+/// thread::scope(|scope| {
+///     scope.spawn(|| loop {
+///         match monitor.snapshot() {
+///             Some(now) if now.has_ended() => break,
+///             Some(now) => println!("{} done, {:?} left", now.finished(), now.remaining()),
+///             None => {} // it has not begun
+///         }
+///         thread::sleep(Duration::from_millis(20));
+///     });
+///     pipeline.job().monitor(&monitor).run(0..100, drop)
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # JSON
 ///
 /// With the feature `serde` a snapshot can be serialized. Fields may be added in any

@@ -9,6 +9,20 @@ use super::ItemTimes;
 /// The four waits, the busy and the set-up time of a stage's workers, and a little
 /// for moving items about, add up to its workers times the elapsed time. Stages that
 /// run in one go with the stage above share its waits.
+///
+/// ```
+/// use std::{thread::sleep, time::Duration};
+/// use plimsoll::{Budget, MIB, Pipeline, Stage};
+///
+/// let quick = Stage::cpu("quick").map(|n: u64| n).weigh(|_| 8);
+/// let slow = Stage::cpu("slow").map(|_| sleep(Duration::from_millis(2)));
+/// let pipeline = Pipeline::new(quick).then(slow).build(&Budget::new(MIB, 1))?;
+/// let report = pipeline.run(0..20, drop)?;
+/// let [quick, slow] = report.stages() else { panic!("there are two") };
+/// assert_eq!((quick.calls(), slow.calls()), (20, 20));
+/// assert!(slow.busy() >= Duration::from_millis(40) && quick.busy() < slow.busy());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct StageReport {
     pub(crate) name: String,

@@ -283,6 +283,27 @@ impl SharedFile {
     }
 
     /// The sections there are, in the order of the file.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), plimsoll::Error> {
+    /// # let directory = std::env::temp_dir().join(format!("plimsoll-sections-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
+    /// # let path = directory.join("elements.plim");
+    /// use plimsoll::SharedFile;
+    ///
+    /// let writer = SharedFile::create(&path)?;
+    /// writer.strs("names")?.fill(["hydrogen", "helium"])?;
+    /// writer.slice("masses")?.fill([1.008_f64, 4.003])?;
+    /// writer.finish()?;
+    ///
+    /// let file = SharedFile::open(&path)?;
+    /// let names: Vec<_> = file.sections().map(|section| section.name).collect();
+    /// assert_eq!(names, ["names", "masses"]);
+    /// file.verify()?; // all of it, now
+    /// # std::fs::remove_dir_all(&directory).ok();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sections(&self) -> impl Iterator<Item = SectionInfo<'_>> {
         let entries = &self.inner.entries;
         let first =

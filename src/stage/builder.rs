@@ -28,7 +28,17 @@ impl<'env, I> StageBuilder<'env, I> {
         Self { name, kind, footprint, workers: None }
     }
 
-    /// Declares the stage's memory, in place of what was declared before.
+    /// Declares the stage's memory, in place of what was declared before. Default: nothing of a
+    /// cpu stage, what [`Stage::memory`] was given of a memory stage.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
+    ///
+    /// let fold = Stage::cpu("fold").footprint(Footprint::per_worker(3 * GIB)).map(|n: u64| n);
+    /// let plan = Pipeline::new(fold).plan(&Budget::new(16 * GIB, 8))?;
+    /// assert_eq!(plan.stages()[0].workers(), 4, "cores alone would have been enough for 8");
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
     pub fn footprint(mut self, footprint: Footprint<'env, I>) -> Self {
         self.footprint = footprint;
         self
@@ -38,6 +48,22 @@ impl<'env, I> StageBuilder<'env, I> {
     /// than there are cores makes sense for a stage whose calls wait (for a disk,
     /// a service) rather than compute: such a stage takes no core while it works.
     /// Zero is refused when the pipeline is built.
+    ///
+    /// ```
+    /// use std::{thread::sleep, time::Duration};
+    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// let ask = Stage::memory("ask", Footprint::none())
+    ///     .workers(16)
+    ///     .map(|n: u64| {
+    ///         sleep(Duration::from_millis(1)); // a service that is slow to answer
+    ///         n
+    ///     });
+    /// let pipeline = Pipeline::new(ask).build(&Budget::new(64 * MIB, 2))?;
+    /// assert_eq!(pipeline.plan().stages()[0].workers(), 16);
+    /// assert_eq!(pipeline.run(0..64, drop)?.delivered(), 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
@@ -51,6 +77,23 @@ impl<'env, I> StageBuilder<'env, I> {
     ///
     /// A state that saw a call panic may be half-changed: it is dropped and the
     /// worker begins anew.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, KIB, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// let reverse = Stage::cpu("reverse")
+    ///     .footprint(Footprint::per_worker(KIB))
+    ///     .with_state(|| Vec::with_capacity(1_024)) // used again for every line
+    ///     .map(|letters: &mut Vec<char>, line: &str| {
+    ///         letters.clear();
+    ///         letters.extend(line.chars());
+    ///         letters.iter().rev().collect::<String>()
+    ///     });
+    /// let mut lines = Vec::new();
+    /// Pipeline::new(reverse).build(&Budget::new(MIB, 1))?.run(["load", "line"], |l| lines.push(l))?;
+    /// assert_eq!(lines, ["daol", "enil"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_state<S: Send + 'env>(
         self,
         init: impl Fn() -> S + Send + Sync + 'env,
@@ -60,6 +103,17 @@ impl<'env, I> StageBuilder<'env, I> {
 
     /// Like [`with_state`](Self::with_state), where building can fail. A failure
     /// ends the run with [`Error::State`](crate::Error::State).
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage};
+    ///
+    /// let infer = Stage::cpu("infer")
+    ///     .try_with_state(|| std::fs::read("no such model"))
+    ///     .map(|model, n: usize| model[n]);
+    /// let stopped = Pipeline::new(infer).build(&Budget::new(MIB, 1))?.run(0..3, drop).unwrap_err();
+    /// assert!(matches!(stopped.error(), Error::State { stage, .. } if stage == "infer"));
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
     pub fn try_with_state<S: Send + 'env, E: Into<BoxError>>(
         self,
         init: impl Fn() -> Result<S, E> + Send + Sync + 'env,
@@ -100,6 +154,15 @@ impl<'env, I> StageBuilder<'env, I> {
 /// The verbs of a stage without state.
 impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// One output for each item.
+    ///
+    /// ```
+    /// # use plimsoll::{Budget, MIB, Pipeline, Stage};
+    /// let length = Stage::cpu("length").map(|word: &str| word.len());
+    /// # let mut made = Vec::new();
+    /// # Pipeline::new(length).build(&Budget::new(MIB, 1))?.run(["deep", "sea"], |n| made.push(n))?;
+    /// # assert_eq!(made, [4, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map<O: Send + 'env>(
         self,
@@ -111,6 +174,16 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// One output for each item, or a failure of that item. The first failure ends
     /// the run, unless failures are given a place to go:
     /// [`Job::failures`](crate::Job::failures).
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<f64>());
+    /// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
+    /// let failed = pipeline.run(["1.5", "deep"], drop).unwrap_err();
+    /// assert_eq!(failed.to_string(), "stage \"parse\" failed on item 1: invalid float literal");
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
     #[must_use]
     pub fn try_map<O: Send + 'env, E: Into<BoxError>>(
         self,
@@ -120,6 +193,15 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     }
 
     /// One output for each item, or none.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let even = Stage::cpu("even").filter_map(|n: u64| (n % 2 == 0).then_some(n / 2));
+    /// let report = Pipeline::new(even).build(&Budget::new(MIB, 1))?.run(0..10, drop)?;
+    /// assert_eq!((report.delivered(), report.filtered()), (5, 5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter_map<O: Send + 'env>(
         self,
@@ -130,6 +212,26 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
 
     /// Any number of outputs for each item. The iterator is drawn on as memory and
     /// the next stage allow and is parked in between; it is never collected.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let words = Stage::cpu("words").flat_map(|line: String| {
+    ///     line.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    /// });
+    /// let pipeline = Pipeline::new(words).ordered().build(&Budget::new(MIB, 2))?;
+    /// let mut all = Vec::new();
+    /// let report = pipeline.run(["load the".to_owned(), "ship".to_owned()], |word| all.push(word))?;
+    /// assert_eq!(all, ["load", "the", "ship"]);
+    /// assert_eq!((report.read(), report.children(), report.expanded()), (2, 3, 2));
+    ///
+    /// // Endless, and never collected.
+    /// let count = Stage::cpu("count").flat_map(|first: u64| first..);
+    /// let pipeline = Pipeline::new(count).build(&Budget::new(MIB, 1))?;
+    /// let some: Result<Vec<_>, _> = pipeline.stream([7])?.take(3).collect();
+    /// assert_eq!(some?, [7, 8, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flat_map<O, It>(self, call: impl Fn(I) -> It + Send + Sync + 'env) -> Stage<'env, I, O>
     where
@@ -147,6 +249,23 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// A partial batch is run when its items have waited a millisecond while a
     /// worker was free, or when nothing else is left to do. A `most` of zero is
     /// refused when the pipeline is built.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// /// What is cheaper for many at once: a matrix, a network, a query.
+    /// fn infer(batch: Vec<f32>) -> Vec<f32> {
+    ///     assert!(batch.len() <= 32);
+    ///     batch.into_iter().map(|x| 2.0 * x).collect()
+    /// }
+    ///
+    /// let infer = Stage::cpu("infer").map_batch(32, infer);
+    /// let pipeline = Pipeline::new(infer).ordered().build(&Budget::new(MIB, 2))?;
+    /// let mut sum = 0.0;
+    /// pipeline.run((0..100).map(|n| n as f32), |y| sum += y)?;
+    /// assert_eq!(sum, 9_900.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_batch<O: Send + 'env>(
         self,

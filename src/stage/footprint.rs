@@ -53,6 +53,15 @@ impl<'env, I> Footprint<'env, I> {
     }
 
     /// `bytes` for each worker of the stage.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
+    ///
+    /// let model = Stage::memory("model", Footprint::per_worker(2 * GIB)).map(|n: u64| n);
+    /// let plan = Pipeline::new(model).plan(&Budget::new(16 * GIB, 32))?;
+    /// assert_eq!(plan.stages()[0].workers(), 6, "some of the memory is left for items");
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
     #[must_use]
     pub fn per_worker(bytes: u64) -> Self {
         Self { per_worker: bytes, ..Self::none() }
@@ -61,6 +70,17 @@ impl<'env, I> Footprint<'env, I> {
     /// `bytes` for all workers together, whatever their number: what lies on the
     /// heap once, behind a reference or an `Arc`. [`Shared`](crate::Shared) data is a
     /// [`table`](Self::table).
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Footprint, GIB, Pipeline, Stage};
+    ///
+    /// let index: Vec<u64> = Vec::new(); // of 10 GiB
+    /// let look_up = Stage::memory("look up", Footprint::shared(10 * GIB))
+    ///     .map(|key: u64| index.binary_search(&key).is_ok());
+    /// let plan = Pipeline::new(look_up).plan(&Budget::new(16 * GIB, 32))?;
+    /// assert_eq!((plan.stages()[0].workers(), plan.line()), (32, 6 * GIB));
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
     #[must_use]
     pub fn shared(bytes: u64) -> Self {
         Self { shared: bytes, ..Self::none() }
@@ -87,12 +107,34 @@ impl<'env, I> Footprint<'env, I> {
 
     /// `bytes(&item)` while the stage works on the item: all that the call
     /// needs beside the item itself, its output included.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// // A matrix of all pairs, and the text that is returned.
+    /// let needs = |text: &String| (text.len() * text.len() + text.len()) as u64;
+    /// let align = Stage::cpu("align").footprint(Footprint::per_item(needs)).map(|text: String| text);
+    /// let pipeline = Pipeline::new(align).build(&Budget::new(64 * MIB, 2))?;
+    /// let report = pipeline.run([1_000, 2_000].map(|letters| "a".repeat(letters)), drop)?;
+    /// assert!(report.peak_reserved() >= 2_000 * 2_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn per_item(bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         Self { per_item: Some(weigher(bytes)), ..Self::none() }
     }
 
     /// Both costs. Where both tell a cost for each item, it is their sum.
+    ///
+    /// ```
+    /// use plimsoll::{Footprint, MIB};
+    ///
+    /// // A scratch for each worker, a table for all, twice its own size for each line.
+    /// let footprint = Footprint::per_worker(MIB)
+    ///     .and(Footprint::shared(100 * MIB))
+    ///     .and(Footprint::per_item(|line: &String| 2 * line.len() as u64));
+    /// # let _: Footprint<'_, String> = footprint;
+    /// ```
     #[must_use]
     pub fn and(self, other: Self) -> Self
     where

@@ -134,6 +134,19 @@ impl<'env, I, O> Stage<'env, I, O> {
     /// Declares what an output holds while it waits for the next stage: bytes
     /// behind its pointers, its own size included. Without it an output counts
     /// with its shallow size, `size_of::<O>()`.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let read = Stage::cpu("read")
+    ///     .map(|bytes: usize| vec![0_u8; bytes])
+    ///     .weigh(|data| data.capacity() as u64 + size_of_val(data) as u64);
+    /// let hash = Stage::cpu("hash").map(|data: Vec<u8>| data.len());
+    /// let pipeline = Pipeline::new(read).then(hash).build(&Budget::new(64 * MIB, 2))?;
+    /// let report = pipeline.run([1 << 20, 2 << 20], drop)?;
+    /// assert!(report.peak_reserved() + report.peak_overweight() >= 2 * MIB);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn weigh(mut self, bytes: impl Fn(&O) -> u64 + Send + Sync + 'env) -> Self {
         self.spec.weighs_outputs = true;
