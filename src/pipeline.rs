@@ -189,7 +189,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// a time; the caller's thread is one of them. A source that promises items
     /// (by the lower bound of its `size_hint`) may be asked for several at once, so
     /// it must not wait for outputs of this very run; one that promises nothing,
-    /// such as a channel, may. Both are `Send`: for standard input take
+    /// such as a channel, may: what it gave is worked on meanwhile. Both are `Send`: for standard input take
     /// `BufReader::new(io::stdin()).lines()`, for standard output `io::stdout()` rather
     /// than its lock.
     ///
