@@ -438,7 +438,8 @@ impl<O, It: Iterator<Item = O> + Send> Children<O> for Rest<It> {
     fn take(&mut self, most: usize, watch: Watch<'_>, out: &mut Vec<O>) -> Result<bool, Cause> {
         let stretch = watch.stretch(most);
         guard(|| {
-            while out.len() < most && !watch.is_waited_for() {
+            // Each draw gets somewhere, however long it was before it began.
+            while out.len() < most && (out.is_empty() || !watch.is_waited_for()) {
                 for _ in 0..stretch.min(most - out.len()) {
                     if watch.is_abandoned() {
                         return false;
