@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::adds_up;
 use equivalence_model::compare::{self, Piped};
 use equivalence_model::{Case, Expected, SMALL, cases};
-use plimsoll::{CancelToken, Error};
+use plimsoll::{Budget, CancelToken, Error, Pipeline, Stage};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use shuttle::rand::{Rng, thread_rng};
@@ -111,6 +111,35 @@ fn a_stream_is_what_a_sequential_run_is_and_may_be_left_anywhere() {
         1 => compare::stream_fails_fast(case, pipeline, expected),
         _ => compare::leaves_early(case, pipeline, expected),
     });
+}
+
+/// Items enough for parcels of several, of which the rest goes to those who have nothing to
+/// do, at whatever moment, in the middle of two stages that run in one go, too.
+#[test]
+fn what_is_shared_is_done_once_and_in_order() {
+    const ITEMS: u64 = 20;
+    let body = || {
+        let (ordered, fails) = (thread_rng().gen_bool(0.5), thread_rng().gen_range(0..2 * ITEMS));
+        let first = Stage::cpu("first").filter_map(|n: u64| (n % 5 != 3).then_some(n));
+        let second =
+            Stage::cpu("second").try_map(move |n| if n == fails { Err("it") } else { Ok(n) });
+        let pipeline = Pipeline::new(first).then(second);
+        let pipeline = if ordered { pipeline.ordered() } else { pipeline };
+        let pipeline = pipeline.build(&Budget::new(100_000, 3)).expect("it fits");
+        let (mut made, mut failed) = (Vec::new(), Vec::new());
+        let job = pipeline.job().failures(|failure| failed.push(failure.item().source_index()));
+        let report = job.run(0..ITEMS, |n| made.push(n)).expect("failures are collected");
+        adds_up(&report);
+        let kept = (0..ITEMS).filter(|n| n % 5 != 3);
+        let (lost, wanted): (Vec<_>, Vec<_>) = kept.partition(|n| *n == fails);
+        assert_eq!(failed, lost);
+        if !ordered {
+            made.sort_unstable();
+        }
+        assert_eq!(made, wanted);
+    };
+    shuttle::check_random(body, schedules() / 4);
+    shuttle::check_pct(body, schedules() / 4, 3);
 }
 
 #[test]

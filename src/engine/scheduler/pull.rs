@@ -18,8 +18,9 @@ pub(super) const QUICK_PULL: Nanos = 500_000;
 pub(super) const QUICK_PULLS: u32 = 64;
 
 /// A pull that has lasted this long is ended, so that what it has read can start. One that
-/// cannot be ended, as it is blocked, is overdue.
-pub(crate) const LONGEST_PULL: Nanos = 50_000;
+/// cannot be ended, as it is blocked, is overdue. To a model checker it is some looks at the
+/// clock.
+pub(crate) const LONGEST_PULL: Nanos = if cfg!(any(loom, shuttle)) { 400_000 } else { 50_000 };
 
 /// What a pull may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
