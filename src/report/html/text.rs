@@ -13,9 +13,8 @@ impl fmt::Display for Columns<'_> {
         f.write_str("<pre>")?;
         for line in self.0.lines() {
             let (columns, last) = line.split_at(last_column(line));
-            // The line's end, which shows nothing, keeps an empty one as high as the others.
-            let last = format!("{last}\n");
-            write!(f, "<span><span>{}</span><span>{}</span></span>", Html(columns), Html(&last))?;
+            let (at, columns, last) = (columns.chars().count(), Html(columns), Html(last));
+            writeln!(f, "{columns}<span style=\"--at:{at}ch\">{last}</span>")?;
         }
         f.write_str("</pre>")
     }
