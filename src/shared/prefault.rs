@@ -208,6 +208,14 @@ mod tests {
     use super::*;
     use crate::Shared;
 
+    /// Work on the file's only array.
+    fn work_on(file: &SharedFile) -> Work {
+        let [entry] = &file.inner.entries[..] else { panic!("it has one array") };
+        let range = entry.offset as usize..(entry.offset + entry.bytes()) as usize;
+        let (done, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Work { file: file.keeper(), ranges: std::iter::once(range).collect(), done, ended }
+    }
+
     /// Bytes of a file that this process's page tables lead to.
     fn in_page_tables(file: &SharedFile) -> u64 {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -229,19 +237,15 @@ mod tests {
         for kind in [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported] {
             let file = SharedFile::open_with(&path, crate::Verify::Header).unwrap();
             assert!(in_page_tables(&file) < bytes / 2, "nothing is read when it is opened");
-            let [entry] = &file.inner.entries[..] else { panic!("it has one array") };
-            let ranges = vec![entry.offset as usize..(entry.offset + bytes) as usize];
-            let (done, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-            let work = Work { file: file.keeper(), ranges, done, ended };
+            let work = work_on(&file);
             work.run(|_| Err(kind.into())).unwrap();
             assert_eq!(work.done.into_inner(), bytes);
             assert!(in_page_tables(&file) >= bytes, "{} of {bytes}", in_page_tables(&file));
         }
         // Any other refusal is told.
         let file = SharedFile::open(&path).unwrap();
-        let (done, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        let work = Work { file: file.keeper(), ranges: vec![4096..8192], done, ended };
-        let error = work.run(|_| Err(io::ErrorKind::PermissionDenied.into())).unwrap_err();
+        let error =
+            work_on(&file).run(|_| Err(io::ErrorKind::PermissionDenied.into())).unwrap_err();
         assert!(matches!(error, Error::SharedIo { action: "read", .. }), "{error}");
     }
 }

@@ -157,7 +157,7 @@ fn of_bytes(folder: &Path) -> Vec<Error> {
         opened("other.plim", &put(12, if cfg!(target_endian = "little") { 2 } else { 1 })),
         opened("table.plim.flipped", &|bytes| *bytes.last_mut().expect("a table") ^= 1),
         opened("senseless.plim", &put(32, 3)),
-        incomplete.get::<SharedBytes>("lengths").err().expect("a part is missing"),
+        incomplete.get::<SharedBytes>("lengths").expect_err("a part is missing"),
     ]
 }
 
