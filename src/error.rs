@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use format::FormatProblem;
 
 use crate::item::ItemId;
-use crate::units::{Bytes, MIB};
+use crate::units::{Bytes, MemoryVariable};
 
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -110,8 +110,8 @@ pub enum Error {
     /// The pipeline does not fit the budget.
     #[error(
         "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left for \
-         that{}; raise the budget (PLIMSOLL_MEMORY) or lower what is declared or demanded",
-        Bytes(*needed), Bytes(*available), Bytes(*budget), would_do(*enough)
+         that{}; {}lower what is declared or demanded",
+        Bytes(*needed), Bytes(*available), Bytes(*budget), told(held), would_do(*enough)
     )]
     NoRoom {
         /// The first stage that does not fit.
@@ -124,6 +124,9 @@ pub enum Error {
         available: u64,
         /// The whole budget, bytes.
         budget: u64,
+        /// Who has the rest of it, the most first: a stage, a table or the items, each
+        /// with its bytes. With `available` they are the budget.
+        held: Vec<(String, u64)>,
         /// The least budget on which the pipeline could be planned, bytes, in whole MiB
         /// where it is that much; `None` if no budget would do. Items larger than what
         /// is left of it then fail.
@@ -259,13 +262,27 @@ pub enum Error {
     },
 }
 
-/// In the words of the variable, so that it can be copied.
+/// What would do, in the words of the variable.
 fn would_do(enough: Option<u64>) -> String {
     match enough {
-        None => String::new(),
-        Some(bytes) if bytes.is_multiple_of(MIB) => format!(", {}MiB would do", bytes / MIB),
-        Some(bytes) => format!(", {bytes} bytes would do"),
+        None => "no budget would do: ".to_owned(),
+        Some(bytes) => format!("raise the budget ({} would do) or ", MemoryVariable(bytes)),
     }
+}
+
+/// Holders that are told by name.
+const MOST_TOLD: usize = 4;
+
+/// Who holds what is not left, and how much.
+fn told(held: &[(String, u64)]) -> String {
+    let (named, others) = held.split_at(held.len().min(MOST_TOLD));
+    let mut parts: Vec<_> =
+        named.iter().map(|(who, bytes)| format!("{who} {}", Bytes(*bytes))).collect();
+    if !others.is_empty() {
+        let bytes = others.iter().map(|(_, bytes)| bytes).sum();
+        parts.push(format!("{} others {}", others.len(), Bytes(bytes)));
+    }
+    if parts.is_empty() { String::new() } else { format!(" (the rest: {})", parts.join(", ")) }
 }
 
 fn may_lock(allowed: Option<u64>) -> String {

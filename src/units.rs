@@ -36,6 +36,18 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A budget as the variable that sets it, so that it can be copied from a message.
+pub(crate) struct MemoryVariable(pub(crate) u64);
+
+impl fmt::Display for MemoryVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes.is_multiple_of(MIB) => write!(f, "PLIMSOLL_MEMORY={}MiB", bytes / MIB),
+            bytes => write!(f, "PLIMSOLL_MEMORY={bytes}"),
+        }
+    }
+}
+
 /// A time that prints itself in the largest fitting unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brief(pub(crate) Duration);

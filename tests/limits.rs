@@ -31,7 +31,9 @@ fn no_room(ended: Result<Pipeline<'static, u64, u64>, Error>) -> (String, u64, u
     let text = error.to_string();
     let Error::NoRoom { stage, needed, available, enough, .. } = error else { panic!("{text}") };
     assert!(text.contains(&format!("stage {stage:?} does not fit")), "{text}");
-    assert!(enough.is_some() && text.contains(" would do; raise the budget"), "{text}");
+    let would_do =
+        enough.map(|bytes| format!("raise the budget (PLIMSOLL_MEMORY={bytes} would do)"));
+    assert!(would_do.is_some_and(|told| text.contains(&told)), "{text}");
     (stage, needed, available)
 }
 

@@ -30,6 +30,8 @@ Usage: cross_reference [OPTION]...
   --help            print this
 
 Files may be compressed with gzip. PLIMSOLL_MEMORY and PLIMSOLL_CORES set the budget.
+An index that does not fit the budget is worked through in blocks, which are not
+recorded; to see that: PLIMSOLL_MEMORY=256MiB and --rows 10000000.
 ";
 
 /// More rows would have more reactants than the index can number.

@@ -31,7 +31,10 @@ pub enum FormatProblem {
         recorded: u64,
     },
     /// The file was written by a later or unknown version of the format.
-    #[error("its format is version {found}; this build reads version {supported}")]
+    #[error(
+        "its format is version {found}; this build reads version {supported}; write it again by \
+         this build"
+    )]
     Version {
         /// Version as recorded.
         found: u32,
@@ -39,7 +42,10 @@ pub enum FormatProblem {
         supported: u32,
     },
     /// The file was written on a machine of the other byte order.
-    #[error("it was written on a {found}-endian machine; this one is {native}-endian")]
+    #[error(
+        "its byte order is {found}-endian, that of this machine {native}-endian; write it again \
+         on a machine like this one"
+    )]
     Endianness {
         /// `"big"`, `"little"` or `"unknown"`.
         found: &'static str,
@@ -47,7 +53,7 @@ pub enum FormatProblem {
         native: &'static str,
     },
     /// The elements have another size, alignment or type than asked for.
-    #[error("its elements are another {what}: recorded {found}, asked for {expected}")]
+    #[error("its elements are of another {what}: {found} is recorded, {expected} asked for")]
     Element {
         /// `"size"`, `"alignment"` or `"type"`.
         what: &'static str,
@@ -76,7 +82,7 @@ pub enum FormatProblem {
         recorded: u64,
     },
     /// The section table is as it was written, and makes no sense.
-    #[error("its section table makes no sense: {problem}")]
+    #[error("its section table makes no sense: {problem}; write it again")]
     Table {
         /// What makes none.
         problem: &'static str,
@@ -98,13 +104,13 @@ pub enum FormatProblem {
         expected: &'static str,
     },
     /// The parts of a section do not fit together.
-    #[error("its parts do not fit together: {problem}")]
+    #[error("its parts do not fit together: {problem}; write it again")]
     Structure {
         /// What does not fit.
         problem: &'static str,
     },
     /// An archive is not what it was written as.
-    #[error("its archive is not valid: {problem}")]
+    #[error("its archive is not valid: {problem}; write it again")]
     Archive {
         /// What the library that reads it says.
         problem: String,
@@ -120,7 +126,7 @@ pub enum FormatProblem {
     /// The file is not the one that was handed over.
     #[error(
         "it is not the file that was handed over: {what} is {found}, was {expected}; it was \
-         replaced meanwhile"
+         replaced meanwhile: hand it over again"
     )]
     AnotherFile {
         /// `"device"`, `"inode"`, `"length"` or `"header checksum"`.

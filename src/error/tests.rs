@@ -3,13 +3,17 @@
 
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+mod files;
+
 use super::*;
 use crate::stage::{Footprint, Stage};
-use crate::{Budget, CancelToken, Pipeline, Shared, SharedFile, Verify};
+use crate::units::MIB;
+use crate::{Budget, CancelToken, Pipeline, Shared};
 
 /// All variants: a new one does not compile until it is here, and then fails until it is kept.
 const VARIANTS: [&str; 20] = [
@@ -60,6 +64,15 @@ fn name(error: &Error) -> &'static str {
     }
 }
 
+/// The variant's name, and those of the problems within.
+fn names(error: &Error) -> Vec<&'static str> {
+    let mut names = vec![name(error)];
+    if let Error::SharedFormat { problem, .. } = error {
+        names.extend(files::names(problem));
+    }
+    names
+}
+
 const MEMORY: u64 = 64 * MIB;
 
 fn budget() -> Budget {
@@ -76,7 +89,10 @@ fn of_plans() -> Vec<Error> {
         stages.plan(budget).expect_err("it is refused")
     };
     let heavy = || Stage::memory("screen", Footprint::per_worker(3 << 30)).map(|n: u64| n);
-    let many = Stage::memory("screen", Footprint::per_worker(20 * MIB)).map(|n: u64| n);
+    let many = || Stage::memory("screen", Footprint::per_worker(20 * MIB)).map(|n: u64| n);
+    let copied: Shared<[u64]> = vec![0; 4 << 20].into();
+    let with_table = Footprint::table(&copied).and(Footprint::per_worker(20 * MIB));
+    let align = Stage::memory("align", with_table).map(|n: u64| n);
     vec![
         plan(Pipeline::new(parse()), &Budget::new(0, 2)),
         plan(Pipeline::new(parse()), &Budget::new(MEMORY, 0)),
@@ -86,7 +102,8 @@ fn of_plans() -> Vec<Error> {
         plan(Pipeline::new(parse()), &budget().with_workers("parse", 5_000)),
         plan(Pipeline::new(parse()), &Budget::new(MEMORY, 5_000)),
         plan(Pipeline::new(parse()).then(heavy()), &budget()),
-        plan(Pipeline::new(parse()).then(many), &budget().with_workers("screen", 4)),
+        plan(Pipeline::new(parse()).then(many()), &budget().with_workers("screen", 4)),
+        plan(Pipeline::new(align).then(many()), &budget()),
         plan(Pipeline::new(parse()).largest_item(1 << 30), &budget()),
     ]
 }
@@ -126,50 +143,6 @@ fn of_runs() -> Vec<Error> {
     ]
 }
 
-/// What shared files are refused for.
-fn of_files(folder: &Path) -> Vec<Error> {
-    let path = folder.join("table.plim");
-    let writer = SharedFile::create(&path).expect("it can be begun");
-    let busy = SharedFile::create(&path).expect_err("there is one");
-    writer.slice("lengths").and_then(|slice| slice.fill([4_u64, 5])).expect("it can be written");
-    let Err(taken) = writer.slice::<u64>("lengths") else { panic!("the name is taken") };
-    writer.finish().expect("it can be finished");
-    let file = SharedFile::open(&path).expect("it is there");
-    let other = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
-        let path = folder.join(name);
-        let mut bytes = fs::read(folder.join("table.plim")).expect("it is there");
-        change(&mut bytes);
-        fs::write(&path, bytes).expect("it can be written");
-        let mut permissions = fs::metadata(&path).expect("it is there").permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(&path, permissions).expect("it is ours");
-        SharedFile::open_with(&path, Verify::Payload).expect_err("it is not usable")
-    };
-    let refused = |error: Option<Error>| error.expect("it is refused");
-    let mut errors = vec![
-        busy,
-        taken,
-        SharedFile::open(folder.join("missing.plim")).expect_err("there is none"),
-        refused(file.get::<Shared<[u64]>>("weights").err()),
-        refused(file.get::<Shared<[u32]>>("lengths").err()),
-        refused(file.get::<crate::SharedStrs>("lengths").err()),
-        other("empty.plim", &|bytes| bytes.clear()),
-        other("foreign.plim", &|bytes| bytes[0] = b'#'),
-        other("cut.plim", &|bytes| bytes.truncate(4_100)),
-        other("flipped.plim", &|bytes| bytes[100] ^= 1),
-        other("damaged.plim", &|bytes| bytes[4_096] ^= 1),
-        SharedFile::open(folder).expect_err("a directory is no file"),
-        "nonsense".parse::<crate::HandOver>().expect_err("it is none"),
-    ];
-    let open = folder.join("open.plim");
-    fs::copy(&path, &open).expect("it can be copied");
-    let mut permissions = fs::metadata(&open).expect("it is there").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
-    fs::set_permissions(&open, permissions).expect("it is ours");
-    errors.push(SharedFile::open(&open).expect_err("it may change"));
-    errors
-}
-
 /// What only a broken machine brings about.
 fn of_machines() -> Vec<Error> {
     let refused = |kind| io::Error::from(kind);
@@ -184,6 +157,14 @@ fn of_machines() -> Vec<Error> {
             bytes: 3 << 30,
             allowed: Some(8 << 20),
             source: refused(io::ErrorKind::OutOfMemory),
+        },
+        // Provoked by `tests/archives.rs`, with the feature `rkyv` alone.
+        Error::SharedFormat {
+            path: "reactions.plim".into(),
+            problem: FormatProblem::Section {
+                name: "grammar".to_owned(),
+                problem: FormatProblem::Archive { problem: "pointer out of bounds".into() }.into(),
+            },
         },
     ]
 }
@@ -217,7 +198,7 @@ fn the_variables_of_this_process_are_read() {
 #[test]
 fn every_error_reads_as_it_is_kept() {
     let folder = tempfile::tempdir().expect("there is room");
-    let errors: Vec<_> = [of_plans(), of_runs(), of_files(folder.path()), of_machines()]
+    let errors: Vec<_> = [of_plans(), of_runs(), files::all(folder.path()), of_machines()]
         .into_iter()
         .flatten()
         .collect();
@@ -229,12 +210,11 @@ fn every_error_reads_as_it_is_kept() {
         .collect();
     told.extend(errors.iter().map(|error| {
         let text = error.to_string().replace(&place, "/data");
-        format!("{}\n    {text}", name(error))
+        format!("{}\n    {text}", names(error).join(": "))
     }));
-    for variant in VARIANTS {
-        let known = |told: &String| told.lines().next() == Some(variant);
-        assert!(told.iter().any(known), "{variant} is not provoked");
-    }
+    let provoked: BTreeSet<_> = errors.iter().flat_map(names).chain(["Variable"]).collect();
+    let wanted: BTreeSet<_> = VARIANTS.into_iter().chain(files::PROBLEMS).collect();
+    assert_eq!(provoked, wanted, "what is provoked, and what there is");
     let text = told.join("\n\n") + "\n";
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors/all.txt");
     if std::env::var_os("UPDATE").is_some() {

@@ -19,6 +19,7 @@ mod display;
 #[cfg(feature = "serde")]
 mod json;
 mod planner;
+mod purse;
 mod tables;
 #[cfg(test)]
 mod tests;

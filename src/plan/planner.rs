@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::purse::Purse;
 use super::tables::{self, copies_of, tables_of};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
 use crate::budget::{Budget, stage_variable};
@@ -17,9 +18,9 @@ pub(crate) fn plan(
 ) -> Result<Plan, Error> {
     let enough = |is_good: fn(&Plan) -> bool| least_memory(budget, specs, settings, is_good);
     let mut plan = plan_once(budget, specs, settings).map_err(|error| match error {
-        Error::NoRoom { stage, what, needed, available, budget: given, .. } => {
+        Error::NoRoom { stage, what, needed, available, budget: given, held, .. } => {
             let enough = enough(|_| true);
-            Error::NoRoom { stage, what, needed, available, budget: given, enough }
+            Error::NoRoom { stage, what, needed, available, budget: given, held, enough }
         }
         error => error,
     })?;
@@ -59,23 +60,25 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     check_settings(budget, specs, settings)?;
     let specs = with_footprints(budget, specs);
     let mut drafts = segments_of(budget, &specs);
-    let mut purse = Purse { budget: budget.memory(), left: budget.memory() };
+    let mut purse = Purse::of(budget.memory());
     for spec in &specs {
-        purse.spend(&spec.name, "what its workers share", spec.shared)?;
+        purse.spend(holder(spec), &spec.name, "what its workers share", spec.shared)?;
     }
     let mut tables = tables_of(&specs);
     tables::spend(&mut tables, &mut purse)?;
     for draft in &drafts {
-        purse.spend(&specs[draft.stages.start].name, "its first worker", draft.per_worker)?;
+        let spec = &specs[draft.stages.start];
+        purse.spend(holder(spec), &spec.name, "its first worker", draft.per_worker)?;
     }
     let last = &specs[specs.len() - 1].name;
-    let least = least_reserve(&specs, settings);
-    purse.expect(last, "one item, the largest that is declared or its shallow size", least)?;
+    let (least, what) = least_reserve(&specs, settings);
+    purse.expect(last, what, least)?;
     let keep =
-        (purse.left / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
-    let before = purse.left;
-    purse.left -= tables::grant(&mut tables, before.saturating_sub(keep));
-    let for_tables = before - purse.left + tables.iter().map(|table| table.missing()).sum::<u64>();
+        (purse.left() / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
+    let before = purse.left();
+    tables::grant(&mut tables, before.saturating_sub(keep), &mut purse);
+    let for_tables =
+        before - purse.left() + tables.iter().map(|table| table.missing()).sum::<u64>();
     let missing = |further: u64| {
         enough_for(further.saturating_add(for_tables), settings).saturating_sub(before)
     };
@@ -91,7 +94,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
-        None => (purse.left.div_ceil(2), "half of the line: no largest item is declared"),
+        None => (purse.left().div_ceil(2), "half of the line: no largest item is declared"),
     };
     Ok(Plan {
         memory: budget.memory(),
@@ -100,7 +103,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         cores: budget.cores(),
         cores_origin: budget.cores_origin().to_owned(),
         kept_for_items: keep,
-        line: purse.left,
+        line: purse.left(),
         reserve,
         reserve_reason,
         window: settings.window,
@@ -111,13 +114,18 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         tables,
         stages: stage_plans(budget, &specs, &drafts, &more),
         segments: segment_plans(budget, &specs, &drafts, settings),
-        notes: notes(budget, &specs, purse.left, settings),
+        notes: notes(budget, &specs, purse.left(), settings),
     })
 }
 
 /// More workers of one stage, or cores, than anybody has; beyond it a number is
 /// a mistake that would ask the system for as many threads.
 const MOST_WORKERS: usize = 4_096;
+
+/// Whom the budget is spent on, where it is spent on a stage.
+fn holder(spec: &StageSpec) -> String {
+    format!("stage {:?}", spec.name)
+}
 
 /// A segment while its workers are still counted.
 struct Draft {
@@ -128,34 +136,6 @@ struct Draft {
     demanded_by: Option<String>,
     workers: usize,
     reason: String,
-}
-
-/// What is left of the budget.
-pub(super) struct Purse {
-    budget: u64,
-    left: u64,
-}
-
-impl Purse {
-    fn expect(&self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
-        if needed <= self.left {
-            return Ok(());
-        }
-        Err(Error::NoRoom {
-            stage: stage.to_owned(),
-            what: what.to_owned(),
-            needed,
-            available: self.left,
-            budget: self.budget,
-            enough: None,
-        })
-    }
-
-    pub(super) fn spend(&mut self, stage: &str, what: &str, needed: u64) -> Result<(), Error> {
-        self.expect(stage, what, needed)?;
-        self.left -= needed;
-        Ok(())
-    }
 }
 
 fn check_names(specs: &[StageSpec]) -> Result<(), Error> {
@@ -264,11 +244,14 @@ fn asked_workers(budget: &Budget, spec: &StageSpec) -> (usize, Option<String>, S
     }
 }
 
-/// The least the line may be: one item of the declared size, or else of the
-/// shallow size of what goes in and comes out of the widest stage.
-fn least_reserve(specs: &[StageSpec], settings: &Settings) -> u64 {
+/// The least the line may be, and what that is: one item of the declared size, or else twice
+/// the shallow size of what goes in and comes out of the widest stage.
+fn least_reserve(specs: &[StageSpec], settings: &Settings) -> (u64, &'static str) {
     let shallow = specs.iter().map(|spec| spec.sizes.0 + spec.sizes.1).max().unwrap_or(0);
-    settings.largest_item.unwrap_or(2 * shallow.max(1))
+    match settings.largest_item {
+        Some(bytes) => (bytes, "the largest item, as the pipeline declares it"),
+        None => (2 * shallow.max(1), "one item and what is made of it, by their shallow sizes"),
+    }
 }
 
 /// Hands out workers beyond the first, one at a time, to whom lacks most.
@@ -281,7 +264,7 @@ fn add_workers(
     loop {
         let fits = |draft: &&mut Draft| {
             draft.workers < draft.asked
-                && (draft.per_worker == 0 || purse.left.saturating_sub(keep) >= draft.per_worker)
+                && (draft.per_worker == 0 || purse.left().saturating_sub(keep) >= draft.per_worker)
         };
         // Compared by cross-multiplication: a / b < c / d is a * d < c * b.
         let lacking = drafts.iter_mut().filter(fits).min_by(|a, b| {
@@ -292,15 +275,16 @@ fn add_workers(
         });
         let Some(draft) = lacking else { break };
         draft.workers += 1;
-        purse.left -= draft.per_worker;
+        purse.take(holder(&specs[draft.stages.start]), draft.per_worker);
     }
     for draft in drafts.iter().filter(|draft| draft.workers < draft.asked) {
         let missing = (draft.asked - draft.workers) as u64;
         let bytes = missing.saturating_mul(draft.per_worker);
         if let Some(origin) = &draft.demanded_by {
             let what = format!("{missing} more workers ({origin})");
-            let room = Purse { budget: purse.budget, left: purse.left.saturating_sub(keep) };
-            room.expect(&specs[draft.stages.start].name, &what, bytes)?;
+            // What is kept for items is out of reach for workers.
+            purse.take("items".to_owned(), keep.min(purse.left()));
+            purse.expect(&specs[draft.stages.start].name, &what, bytes)?;
         }
     }
     Ok(())

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::planner::Purse;
+use super::purse::Purse;
 use crate::error::Error;
 use crate::stage::StageSpec;
 use crate::table::{Extent, MemoryId, Pages, Table};
-use crate::units::{Bytes, MIB};
+use crate::units::{Bytes, MIB, MemoryVariable};
 
 /// What a plan counts for shared data that stages declare by
 /// [`Footprint::table`](crate::Footprint::table).
@@ -113,6 +113,11 @@ impl TablePlan {
 
     fn is_firm(&self) -> bool {
         self.claim <= Claim::Declared
+    }
+
+    /// For an error: whom the bytes are spent on.
+    fn holder(&self) -> String {
+        format!("table {:?}", self.name)
     }
 
     /// For an error: what the bytes are for.
@@ -223,14 +228,15 @@ pub(super) fn copies_of(specs: &[StageSpec]) -> Vec<(MemoryId, u64)> {
 /// Spends what certain tables need.
 pub(super) fn spend(tables: &mut [TablePlan], purse: &mut Purse) -> Result<(), Error> {
     for table in tables.iter_mut().filter(|table| table.is_firm()) {
-        purse.spend(&table.stages[0], &table.what(), table.wanted)?;
+        purse.spend(table.holder(), &table.stages[0], &table.what(), table.wanted)?;
         table.counted = table.wanted;
     }
     Ok(())
 }
 
-/// Grants all others what they want, as far as there is `room`, in proportion; the sum.
-pub(super) fn grant(tables: &mut [TablePlan], room: u64) -> u64 {
+/// Grants all others what they want, as far as there is `room`, which the purse has, in
+/// proportion.
+pub(super) fn grant(tables: &mut [TablePlan], room: u64, purse: &mut Purse) {
     let others = || tables.iter().filter(|table| !table.is_firm());
     let wanted: u64 = others().map(|table| table.wanted).sum();
     let part = |bytes: u64| match wanted <= room {
@@ -238,12 +244,10 @@ pub(super) fn grant(tables: &mut [TablePlan], room: u64) -> u64 {
         // At most `bytes`, as there is less room than is wanted.
         false => (u128::from(bytes) * u128::from(room) / u128::from(wanted)) as u64,
     };
-    let mut granted = 0;
     for table in tables.iter_mut().filter(|table| !table.is_firm()) {
         table.counted = part(table.wanted);
-        granted += table.counted;
+        purse.take(table.holder(), table.counted);
     }
-    granted
 }
 
 /// The note on tables that are short; `enough` is a budget on which none would be.
@@ -251,10 +255,7 @@ pub(super) fn note(tables: &[TablePlan], enough: Option<u64>) -> Option<String> 
     let short = || tables.iter().filter(|table| table.missing() > 0);
     let missing = short().map(TablePlan::missing).reduce(|one, other| one + other)?;
     let names: Vec<_> = short().map(|table| format!("{:?}", table.name)).collect();
-    let enough = enough.map(|bytes| match bytes.is_multiple_of(MIB) {
-        true => format!("give {}MiB (PLIMSOLL_MEMORY), ", bytes / MIB),
-        false => format!("give {bytes} bytes (PLIMSOLL_MEMORY), "),
-    });
+    let enough = enough.map(|bytes| format!("give {}, ", MemoryVariable(bytes)));
     Some(format!(
         "look-ups in {} may wait for the disk, hundreds of times as long as they take in memory: {} of \
          it are not kept there; {}declare how much of it is in use (Table::floor), or split it",

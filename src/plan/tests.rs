@@ -152,7 +152,9 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
     let text = error.to_string();
     assert!(matches!(error, Error::NoRoom { needed, available, .. }
         if (needed, available) == (3 * GIB, GIB)));
-    for part in ["\"screen\"", "3.0 GiB are needed for its first worker", ", 3073MiB would do;"] {
+    for part in
+        ["\"screen\"", "3.0 GiB are needed for its first worker", "(PLIMSOLL_MEMORY=3073MiB"]
+    {
         assert!(text.contains(part), "{text}");
     }
     assert!(plan(&Budget::new(3_073 * MIB, 2), &specs, &SETTINGS).is_ok(), "it is as told");
@@ -165,7 +167,33 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
     assert!(plan(&demanded.with_memory(enough - MIB), &specs, &SETTINGS).is_err());
     let settings = Settings { largest_item: Some(2 * GIB), ..SETTINGS };
     let error = plan(&Budget::new(GIB, 2), &[cpu("parse")], &settings).expect_err("nor this");
-    assert!(error.to_string().contains("one item, the largest that is declared"), "{error}");
+    assert!(error.to_string().contains("for the largest item, as"), "{error}");
+}
+
+#[test]
+fn a_refusal_tells_who_has_the_rest_of_the_budget() {
+    let heavy = |name, bytes| memory(name, Footprint::per_worker(bytes));
+    let names = ["a", "b", "c", "d", "e"];
+    let specs: Vec<_> = names.into_iter().zip(1..).map(|(name, n)| heavy(name, n * MIB)).collect();
+    let demanded = Budget::new(40 * MIB, 1).with_workers("e", 9);
+    let error = plan(&demanded, &specs, &SETTINGS).expect_err("40 MiB and more are missing");
+    let Error::NoRoom { held, available, budget, .. } = &error else { panic!("{error}") };
+    // 25 MiB are left beside the first workers, of which a quarter is kept; three more of 5
+    // MiB fit.
+    assert_eq!(held[0], ("stage \"e\"".to_owned(), 20 * MIB));
+    assert_eq!(held[1], ("items".to_owned(), 25 * MIB / 4));
+    assert_eq!(held.iter().map(|(_, bytes)| bytes).sum::<u64>() + available, *budget);
+    let rest = "(the rest: stage \"e\" 20.0 MiB, items 6.2 MiB, stage \"d\" 4.0 MiB, stage \"c\" \
+                3.0 MiB, 2 others 3.0 MiB)";
+    assert!(error.to_string().contains(rest), "{error}");
+    let first = plan(&Budget::new(MIB, 1), &specs[1..], &SETTINGS).expect_err("2 MiB are needed");
+    assert!(matches!(&first, Error::NoRoom { held, .. } if held.is_empty()), "{first}");
+    assert!(!first.to_string().contains("the rest"), "{first}");
+    let specs = [heavy("a", u64::MAX), heavy("b", 1)];
+    let never = plan(&Budget::new(MIB, 1), &specs, &SETTINGS).expect_err("nobody has so much");
+    assert!(
+        never.to_string().ends_with("; no budget would do: lower what is declared or demanded")
+    );
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl SharedFile {
         let work = Arc::new(Work { file, ranges, done, ended });
         let its = Arc::clone(&work);
         let thread = Builder::new().name("prefault".to_owned());
-        let thread = fallible(|| thread.spawn(move || its.run())).map_err(|source| {
+        let run = move || its.run(|piece| its.populate(piece));
+        let thread = fallible(|| thread.spawn(run)).map_err(|source| {
             let (action, path) = ("start a thread to read", self.path().to_path_buf());
             Error::SharedIo { action, path, source }
         })?;
@@ -139,7 +140,9 @@ impl Drop for Prefault {
 }
 
 impl Work {
-    fn run(&self) -> Result<(), Error> {
+    /// Brings all in, each piece by `populate` or, where the system has no such thing, by
+    /// reading.
+    fn run(&self, populate: impl Fn(&Range<usize>) -> io::Result<()>) -> Result<(), Error> {
         let pieces = |range: &Range<usize>| {
             let end = range.end;
             range.clone().step_by(PIECE).map(move |start| start..end.min(start + PIECE))
@@ -152,10 +155,13 @@ impl Work {
             if let Some(next) = pieces.peek() {
                 self.begin(next);
             }
-            fallible(|| self.bring(&piece)).map_err(|source| {
-                let (action, path) = ("read", self.file.path().to_path_buf());
-                Error::SharedIo { action, path, source }
-            })?;
+            match fallible(|| populate(&piece)) {
+                Err(error) if super::advice::is_unknown(&error) => self.touch(&piece),
+                outcome => outcome.map_err(|source| {
+                    let (action, path) = ("read", self.file.path().to_path_buf());
+                    Error::SharedIo { action, path, source }
+                })?,
+            }
             self.done.fetch_add(piece.len() as u64, Ordering::Relaxed);
         }
         Ok(())
@@ -171,25 +177,75 @@ impl Work {
         let _ = piece;
     }
 
-    /// Brings a piece into memory and into the page tables.
-    fn bring(&self, piece: &Range<usize>) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            let populate = memmap2::Advice::PopulateRead;
-            match self.map().advise_range(populate, piece.start, piece.len()) {
-                Err(error) if super::advice::is_unknown(&error) => {}
-                outcome => return outcome,
-            }
-        }
+    /// Has the system bring a piece into memory and into the page tables.
+    #[cfg(target_os = "linux")]
+    fn populate(&self, piece: &Range<usize>) -> io::Result<()> {
+        self.map().advise_range(memmap2::Advice::PopulateRead, piece.start, piece.len())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn populate(&self, _piece: &Range<usize>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Brings a piece in by reading a byte of every page.
+    fn touch(&self, piece: &Range<usize>) {
         const PAGE: usize = 4096;
         for byte in self.file.memory[piece.clone()].iter().step_by(PAGE) {
             std::hint::black_box(*byte);
         }
-        Ok(())
     }
 
     #[cfg(unix)]
     fn map(&self) -> &memmap2::Mmap {
         self.file.memory.map()
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use crate::Shared;
+
+    /// Work on the file's only array.
+    fn work_on(file: &SharedFile) -> Work {
+        let [entry] = &file.inner.entries[..] else { panic!("it has one array") };
+        let range = entry.offset as usize..(entry.offset + entry.bytes()) as usize;
+        let (done, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Work { file: file.keeper(), ranges: std::iter::once(range).collect(), done, ended }
+    }
+
+    /// Bytes of a file that this process's page tables lead to.
+    fn in_page_tables(file: &SharedFile) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (_, its) = maps.split_once(file.path().to_str().unwrap()).expect("it is mapped");
+        let line = its.lines().find(|line| line.starts_with("Rss:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib << 10
+    }
+
+    #[test]
+    fn a_system_that_cannot_populate_has_every_page_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.plim");
+        // Two pieces and a bit, so that both a whole one and the last are read.
+        let values = vec![7_u64; 2 * PIECE / 8 + 1_000];
+        Shared::<[u64]>::write(&path, &values).unwrap();
+        let bytes = 8 * values.len() as u64;
+        // What Linux before 5.14 says, and what others do.
+        for kind in [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported] {
+            let file = SharedFile::open_with(&path, crate::Verify::Header).unwrap();
+            assert!(in_page_tables(&file) < bytes / 2, "nothing is read when it is opened");
+            let work = work_on(&file);
+            work.run(|_| Err(kind.into())).unwrap();
+            assert_eq!(work.done.into_inner(), bytes);
+            assert!(in_page_tables(&file) >= bytes, "{} of {bytes}", in_page_tables(&file));
+        }
+        // Any other refusal is told.
+        let file = SharedFile::open(&path).unwrap();
+        let error =
+            work_on(&file).run(|_| Err(io::ErrorKind::PermissionDenied.into())).unwrap_err();
+        assert!(matches!(error, Error::SharedIo { action: "read", .. }), "{error}");
     }
 }

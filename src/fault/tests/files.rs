@@ -161,6 +161,37 @@ fn a_builder_that_dies_at_its_appointed_step() {
     dying_at(site.parse().unwrap(), || build(place.as_ref(), 2)).unwrap();
 }
 
+/// Whether a builder that is to die at a step has as many.
+fn dies_at(site: usize, path: &Path) -> bool {
+    let died = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fault::tests::files::a_builder_that_dies_at_its_appointed_step"])
+        .env(SITE, site.to_string())
+        .env(PLACE, path)
+        .output()
+        .unwrap();
+    assert!(died.status.success() || died.status.code() == Some(DIED), "{died:?}");
+    !died.status.success()
+}
+
+#[test]
+fn the_next_writer_removes_all_that_is_left_whatever_it_needs_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.plim");
+    let mut left = std::collections::BTreeSet::new();
+    for site in 0.. {
+        let died = dies_at(site, &path);
+        let ending = |name: &String| name.rsplit('.').next().map(str::to_owned);
+        left.extend(names_in(directory.path()).iter().filter_map(ending));
+        // It writes to the one file, where the other made room beside.
+        Shared::<[u64]>::write(&path, &[0]).unwrap();
+        assert_eq!(names_in(directory.path()), ["a.plim"], "after one that died at {site}");
+        if !died {
+            break;
+        }
+    }
+    assert!(left.iter().eq(["plim", "spill", "tmp"]), "{left:?}");
+}
+
 #[test]
 fn a_file_is_the_old_or_the_new_one_at_whatever_step_its_builder_dies() {
     let directory = tempfile::tempdir().unwrap();
@@ -178,17 +209,11 @@ fn a_file_is_the_old_or_the_new_one_at_whatever_step_its_builder_dies() {
     let mut newest = 1;
     // What was left by the one before is cleaned up, in some steps more.
     let mut dies_at = |site: usize| {
-        let died = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "fault::tests::files::a_builder_that_dies_at_its_appointed_step"])
-            .env(SITE, site.to_string())
-            .env(PLACE, &path)
-            .output()
-            .unwrap();
+        let died = dies_at(site, &path);
         let round = round_of(&path);
         assert!(round >= newest, "once it is the new one, it stays so");
         newest = round;
-        assert!(died.status.success() || died.status.code() == Some(DIED), "{died:?}");
-        !died.status.success()
+        died
     };
     let survived = (0..2 * steps).find(|site| !dies_at(*site));
     assert!(survived >= Some(steps), "{survived:?} of {steps}");

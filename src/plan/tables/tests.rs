@@ -61,7 +61,7 @@ fn a_table_of_1_gib_in_a_budget_of_256_mib_is_warned_of() {
         "1.plim    1.0 GiB  192.0 MiB  a        what there is room for; look-ups at random need",
         "tables    192.0 MiB   what of them is to stay in memory",
         "note: look-ups in \"1.plim\" may wait for the disk",
-        ": 832.0 MiB of it are not kept there; give 1366MiB (PLIMSOLL_MEMORY), declare",
+        ": 832.0 MiB of it are not kept there; give PLIMSOLL_MEMORY=1366MiB, declare",
     ] {
         assert!(text.contains(told), "no {told:?} in\n{text}");
     }

@@ -3,6 +3,7 @@
 mod charts;
 mod course;
 mod stages;
+mod text;
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -11,6 +12,7 @@ use super::escape::Html;
 use super::{Recording, Report};
 use crate::units::Bytes;
 use charts::{Lanes, Section};
+use text::Columns;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -70,9 +72,8 @@ impl fmt::Display for Page<'_> {
         let text = report.to_string();
         write!(
             f,
-            "<details><summary>All of it as text</summary><pre>{}</pre></details>\n\
-             </body>\n</html>\n",
-            Html(&text)
+            "<details><summary>All of it as text</summary>{}</details>\n</body>\n</html>\n",
+            Columns(&text)
         )
     }
 }
@@ -140,11 +141,8 @@ impl Report {
         ] {
             write!(f, "{}", Section { title, told, lanes, elapsed: self.elapsed })?;
         }
-        writeln!(
-            f,
-            "<section>\n<h2>The plan</h2>\n<pre>{}</pre>\n</section>",
-            Html(&recording.plan)
-        )
+        let plan = Columns(&recording.plan);
+        writeln!(f, "<section>\n<h2>The plan</h2>\n{plan}\n</section>")
     }
 }
 

@@ -46,7 +46,6 @@ struct State {
     names: BTreeSet<String>,
     /// Sections that are not complete.
     open: BTreeSet<String>,
-    spills: u64,
 }
 
 /// The file, and how long it is so far. Whoever has it may write.
@@ -69,7 +68,6 @@ impl Core {
             waiting: Vec::new(),
             names: BTreeSet::new(),
             open: BTreeSet::new(),
-            spills: 0,
         };
         let (path, failed, state) = (path.to_path_buf(), AtomicBool::new(false), Mutex::new(state));
         Self { shared: Arc::new(Shared { path, failed, state }), budget, progress: None }
@@ -137,12 +135,11 @@ impl Core {
     }
 
     pub(super) fn spill(&self) -> Result<File, Error> {
-        let number = {
-            let mut state = self.shared.state.lock();
-            state.spills += 1;
-            state.spills
-        };
-        self.attempt("make room beside", || temporary::spill(&self.shared.path, number))
+        self.attempt("make room beside", || {
+            // One at a time: they have the same name while they have one.
+            let _state = self.shared.state.lock();
+            temporary::spill(&self.shared.path)
+        })
     }
 
     /// The file and its arrays, if all sections are complete.

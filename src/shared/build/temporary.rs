@@ -8,6 +8,11 @@ use twox_hash::XxHash3_64;
 
 use crate::fault::fallible;
 
+/// How the name ends of what a writer writes to.
+const TEMPORARY: &str = ".tmp";
+/// How the name ends that a file for what does not fit in memory has for a moment.
+const SPILL: &str = ".spill";
+
 /// Tries for the temporary file: each but the last was undone by somebody else who
 /// cleaned up at the same moment.
 const TRIES: u32 = 100;
@@ -42,7 +47,7 @@ impl From<io::Error> for Refusal {
 impl Temporary {
     /// Creates the file, open for writing.
     pub(super) fn create(target: &Path) -> Result<(File, Self), Refusal> {
-        let path = name_for(target, ".tmp");
+        let path = name_for(target, TEMPORARY);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         // The mode governs later openings, not this one. So nobody but this
@@ -53,6 +58,7 @@ impl Temporary {
             match fallible(|| options.open(&path)) {
                 Ok(file) => {
                     if let Some(lock) = lock_created(&path, &file)? {
+                        fs::remove_file(name_for(target, SPILL)).ok();
                         return Ok((file, Self { path, _lock: lock, renamed: false }));
                     }
                 }
@@ -152,13 +158,14 @@ fn remove_abandoned(_path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// A file for what does not fit in memory, number `number` of a writer's; it has no
-/// name any more when it is returned, so it is gone with its descriptor.
+/// A file for what does not fit in memory; it has no name any more when it is returned,
+/// so it is gone with its descriptor.
 ///
-/// Only the one writer of the target makes such files, so what has the name was left
-/// by one that was killed.
-pub(super) fn spill(target: &Path, number: u64) -> io::Result<File> {
-    let path = name_for(target, &format!("-{number}.spill"));
+/// Only the one writer of the target makes such files, and one at a time, so what has the
+/// name was left by one that was killed. The next removes it when it begins, as it may
+/// make no such file.
+pub(super) fn spill(target: &Path) -> io::Result<File> {
+    let path = name_for(target, SPILL);
     fs::remove_file(&path).ok();
     let mut options = OpenOptions::new();
     let file = fallible(|| options.read(true).write(true).create_new(true).open(&path))?;
@@ -219,7 +226,7 @@ mod tests {
     fn what_is_in_the_way_is_removed_only_if_nobody_has_it_locked() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("a.plim");
-        let path = name_for(&target, ".tmp");
+        let path = name_for(&target, TEMPORARY);
         fs::write(&path, "left by one that was killed").unwrap();
         let Ok((_, first)) = Temporary::create(&target) else { panic!("it was abandoned") };
         assert_eq!(fs::read(&path).unwrap(), b"");
@@ -238,7 +245,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("a.plim");
         for _ in 0..50 {
-            fs::write(name_for(&target, ".tmp"), "abandoned").unwrap();
+            fs::write(name_for(&target, TEMPORARY), "abandoned").unwrap();
             let barrier = std::sync::Barrier::new(4);
             let made: Vec<_> = std::thread::scope(|scope| {
                 let create = || {
