@@ -5,7 +5,9 @@ use super::events;
 use super::run::{Board, Run};
 use super::scheduler::Nanos;
 use crate::budget::Headroom;
-use crate::shared::{pages_touched, trim_allocator};
+use crate::shared::{
+    keeps_end_of_heap, pages_touched, release_end_of_heap, release_if_kept, trim_allocator,
+};
 use crate::sync::MutexGuard;
 
 /// A measured call under way.
@@ -18,13 +20,17 @@ impl<'r> Run<'r> {
     /// Looks at real memory if enough has changed hands, and trims the allocator if
     /// that is what admission waits for. Called between two steps, so that what a
     /// step took or gave back is seen before the next is admitted. Whether it trimmed,
-    /// which takes a while.
+    /// or gave back what this thread's heap kept, which takes a while.
     pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
+        let keeps = self.gauge.is_some() && keeps_end_of_heap();
+        if keeps {
+            MutexGuard::unlocked(board, release_end_of_heap);
+        }
         let turnover = board.scheduler.ledger().turnover();
         if board.memory.is_look_due(turnover, now) {
             self.look(board, now);
         }
-        self.trim_if_due(board, now)
+        self.trim_if_due(board, now) || keeps
     }
 
     fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
@@ -64,15 +70,22 @@ impl<'r> Run<'r> {
 
     fn trim(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let Some(gauge) = &self.gauge else { return };
-        let (took, change) = MutexGuard::unlocked(board, || {
+        let comes_back = board.memory.drift_that_comes_back();
+        let (took, change, released) = MutexGuard::unlocked(board, || {
             let begun = self.now();
             let before = gauge.read().unwrap_or(0);
+            // First, so that the trim finds all that was kept until now.
+            let released = comes_back.and_then(|drift| release_if_kept(drift).zip(Some(drift)));
             trim_allocator();
             let after = gauge.read().unwrap_or(before);
             events::trimmed(before, after);
-            (self.now() - begun, (before, after))
+            (self.now() - begun, (before, after), released)
         });
         let now = self.now();
+        if let Some(((threshold, free), drift)) = released {
+            board.memory.released(threshold);
+            events::released(threshold, free, drift);
+        }
         board.memory.trimmed(now, took, change);
         if self.look(board, now) {
             self.wake_for_more(board, now);

@@ -44,6 +44,8 @@ pub(crate) struct Memory {
     /// The same of first calls of workers that keep something.
     workers: Vec<Touched>,
     most_withheld: u64,
+    /// From how many bytes on the allocator gives blocks back since this run told it to.
+    released: Option<u64>,
 }
 
 /// Memory that one call was the first to touch.
@@ -113,6 +115,7 @@ impl Memory {
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
             workers: vec![Touched::default(); plan.segments.len() + 1],
             most_withheld: 0,
+            released: None,
         }
     }
 
@@ -198,6 +201,17 @@ impl Memory {
         self.trims.done(now, took, before.saturating_sub(after), self.drift);
     }
 
+    /// Drift that a trim is to be made for, if there was a trim before: what comes back is
+    /// no remnant of the start, so if the allocator keeps it, it had better not.
+    pub(crate) fn drift_that_comes_back(&self) -> Option<u64> {
+        (self.trims.count > 0).then_some(self.drift)
+    }
+
+    /// The allocator was told to give blocks of so many bytes and more back.
+    pub(crate) fn released(&mut self, threshold: u64) {
+        self.released = Some(threshold);
+    }
+
     /// Whether a call of `segment` (`None`: of the source) that is likely to last `likely`
     /// is to be measured: the first one is, and every long one.
     pub(crate) fn begins_probe(
@@ -267,6 +281,7 @@ impl Memory {
             trims: self.trims.count,
             trimmed: self.trims.freed,
             trim_time: time(self.trims.took),
+            released: self.released,
             tight: time(self.tight),
             squeezed: time(self.squeezed),
             heavy: heavy(&self.heaviest),

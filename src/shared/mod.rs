@@ -28,6 +28,7 @@
 //! by hand, because what compilers offer does not last as long as files do.
 
 mod advice;
+mod allocator;
 #[cfg(feature = "rkyv")]
 mod archive;
 mod build;
@@ -59,6 +60,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use advice::Advice;
+pub use allocator::release_large_blocks;
+pub(crate) use allocator::{keeps_end_of_heap, release_end_of_heap, release_if_kept};
 #[cfg(feature = "rkyv")]
 pub use archive::{NamedArchive, SharedArchive};
 pub use build::{
@@ -70,7 +73,6 @@ pub use file::{SectionInfo, SharedFile};
 pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
-pub use pages::release_large_blocks;
 pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
 pub use prefault::Prefault;
 pub use rows::Rows;
