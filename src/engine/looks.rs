@@ -22,15 +22,21 @@ impl<'r> Run<'r> {
     /// step took or gave back is seen before the next is admitted. Whether it trimmed,
     /// or gave back what this thread's heap kept, which takes a while.
     pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
-        let keeps = self.gauge.is_some() && keeps_end_of_heap();
-        if keeps {
-            MutexGuard::unlocked(board, release_end_of_heap);
-        }
+        let released = self.release_end_of_heap(board);
         let turnover = board.scheduler.ledger().turnover();
         if board.memory.is_look_due(turnover, now) {
             self.look(board, now);
         }
-        self.trim_if_due(board, now) || keeps
+        self.trim_if_due(board, now) || released
+    }
+
+    /// Gives back what this thread's heap has kept, if it is time to. Whether it did.
+    pub(super) fn release_end_of_heap(&self, board: &mut MutexGuard<'_, Board<'r>>) -> bool {
+        let keeps = self.gauge.is_some() && keeps_end_of_heap();
+        if keeps {
+            MutexGuard::unlocked(board, release_end_of_heap);
+        }
+        keeps
     }
 
     fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
@@ -70,21 +76,23 @@ impl<'r> Run<'r> {
 
     fn trim(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let Some(gauge) = &self.gauge else { return };
-        let comes_back = board.memory.drift_that_comes_back();
+        let drift = board.memory.drift();
         let (took, change, released) = MutexGuard::unlocked(board, || {
             let begun = self.now();
             let before = gauge.read().unwrap_or(0);
             // First, so that the trim finds all that was kept until now.
-            let released = comes_back.and_then(|drift| release_if_kept(drift).zip(Some(drift)));
+            let released = release_if_kept(drift);
             trim_allocator();
             let after = gauge.read().unwrap_or(before);
             events::trimmed(before, after);
             (self.now() - begun, (before, after), released)
         });
         let now = self.now();
-        if let Some(((threshold, free), drift)) = released {
+        if let Some((threshold, free)) = released {
             board.memory.released(threshold);
             events::released(threshold, free, drift);
+            // Those who sleep have heaps, too.
+            self.cx.signals.work.ring_all();
         }
         board.memory.trimmed(now, took, change);
         if self.look(board, now) {
@@ -96,6 +104,9 @@ impl<'r> Run<'r> {
     /// what they have taken. How long that need not be looked at again.
     pub(super) fn look_around(&self, others: Option<&Headroom>) -> Nanos {
         let Some(gauge) = &self.gauge else { return 0 };
+        if keeps_end_of_heap() {
+            release_end_of_heap();
+        }
         let surveyed = gauge.survey().and_then(|()| gauge.read());
         let left = others.map(Headroom::read);
         let mut board = self.board.lock();

@@ -201,10 +201,9 @@ impl Memory {
         self.trims.done(now, took, before.saturating_sub(after), self.drift);
     }
 
-    /// Drift that a trim is to be made for, if there was a trim before: what comes back is
-    /// no remnant of the start, so if the allocator keeps it, it had better not.
-    pub(crate) fn drift_that_comes_back(&self) -> Option<u64> {
-        (self.trims.count > 0).then_some(self.drift)
+    /// Drift at the last look.
+    pub(crate) fn drift(&self) -> u64 {
+        self.drift
     }
 
     /// The allocator was told to give blocks of so many bytes and more back.

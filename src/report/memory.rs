@@ -90,8 +90,7 @@ impl MemoryReport {
     }
 
     /// If this run had the allocator give large blocks back as soon as they are freed: from
-    /// how many bytes on. A run does so where what the allocator keeps held it up after it was
-    /// trimmed, and nobody has said otherwise
+    /// how many bytes on. A run does so where what the allocator keeps holds it up and nobody has said otherwise
     /// ([`release_large_blocks`](crate::release_large_blocks)); for the whole process, so no
     /// later run does it again.
     #[must_use]

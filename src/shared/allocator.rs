@@ -101,12 +101,8 @@ pub(crate) fn release_end_of_heap() {
 
 /// Whether the environment sets what decides how long glibc's allocator keeps blocks.
 fn is_tuned(variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    const OWN: [&str; 4] = [
-        "MALLOC_MMAP_THRESHOLD_",
-        "MALLOC_TRIM_THRESHOLD_",
-        "MALLOC_TOP_PAD_",
-        "MALLOC_MMAP_MAX_",
-    ];
+    const OWN: [&str; 4] =
+        ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_"];
     const TUNABLES: [&str; 4] = [
         "glibc.malloc.mmap_threshold=",
         "glibc.malloc.trim_threshold=",
