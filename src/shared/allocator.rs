@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::pages::{free_in_heaps, set_release_threshold};
 
@@ -13,9 +14,10 @@ use super::pages::{free_in_heaps, set_release_threshold};
 /// is tolerated (16 MiB at the least).
 const THRESHOLD: u64 = 1 << 20;
 
-/// Who has said how large blocks are kept; the first of the engine and a user, later only
-/// users.
+/// Who has said how large blocks are kept. Changed only by who holds [`SETTING`], so that
+/// the engine never overrules a user. Relaxed: it guards nothing but itself.
 static SAID: AtomicU8 = AtomicU8::new(NOBODY);
+static SETTING: Mutex<()> = Mutex::new(());
 const NOBODY: u8 = 0;
 const USER: u8 = 1;
 const ENGINE: u8 = 2;
@@ -58,12 +60,12 @@ const ENGINE: u8 = 2;
 /// ```
 pub fn release_large_blocks(bytes: u64) -> bool {
     const SENSIBLE: std::ops::RangeInclusive<u64> = 64 << 10..=32 << 20;
-    // Relaxed, here and below: it guards nothing but itself.
-    let heeded = SENSIBLE.contains(&bytes) && {
-        SAID.store(USER, Ordering::Relaxed);
-        set_release_threshold(bytes)
-    };
-    heeded
+    if !SENSIBLE.contains(&bytes) {
+        return false;
+    }
+    let _one_at_a_time = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    SAID.store(USER, Ordering::Relaxed);
+    set_release_threshold(bytes)
 }
 
 /// Has the allocator give large blocks back from now on, if nobody has said otherwise and
@@ -77,8 +79,12 @@ pub(crate) fn release_if_kept(drift: u64) -> Option<(u64, u64)> {
     if free < drift / 2 || free == 0 || is_tuned(|name| std::env::var_os(name)) {
         return None;
     }
-    let was = SAID.compare_exchange(NOBODY, ENGINE, Ordering::Relaxed, Ordering::Relaxed);
-    (was.is_ok() && set_release_threshold(THRESHOLD)).then_some((THRESHOLD, free))
+    let _one_at_a_time = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if SAID.load(Ordering::Relaxed) != NOBODY {
+        return None;
+    }
+    SAID.store(ENGINE, Ordering::Relaxed);
+    set_release_threshold(THRESHOLD).then_some((THRESHOLD, free))
 }
 
 /// Whether the calling thread is to [`release_end_of_heap`], once, at a moment when it holds

@@ -18,6 +18,8 @@
 //!   go to spill files, and are copied behind it when they are done. A map is sorted
 //!   in memory as far as the budget carries, then by merging sorted runs.
 //! - **Verifying** (`verify`, `checksum`). Header and table always; a section by choice.
+//! - **The heap** (`allocator`). How long the system's allocator keeps what was freed; here,
+//!   because `pages` alone may ask it.
 //! - **In memory** (`counted`, `advice`, `prefault`, `pin`). What a plan counts of a section,
 //!   and what the system is told about it.
 //!
