@@ -44,6 +44,12 @@ impl Permit {
     pub(crate) fn bytes(&self) -> u64 {
         self.booked + self.overweight
     }
+
+    /// Bytes of it that the reserve carries.
+    #[cfg(test)]
+    pub(crate) fn on_reserve(&self) -> u64 {
+        if self.account == Account::Reserve { self.booked } else { 0 }
+    }
 }
 
 impl Drop for Permit {
@@ -154,6 +160,13 @@ impl Ledger {
         self.reserve += permit.booked;
         self.overweight += permit.overweight;
         self.note_peaks();
+    }
+
+    /// Moves `permit` to the reserve if all of it fits there.
+    pub(crate) fn promote_if_it_fits(&mut self, permit: &mut Permit) {
+        if permit.bytes() <= self.reserve_room() {
+            self.promote(permit);
+        }
     }
 
     /// Takes a permit back.

@@ -100,7 +100,8 @@
 //! - What no ledger stands for, beyond a tolerance of a sixteenth of the budget (16 MiB at
 //!   the least), is withheld from the line while it lasts, and with it as much as the
 //!   largest step so far took, for the oldest item, which is never held up. Where items
-//!   wait for that, the allocator is asked to give pages back.
+//!   wait for that, the allocator is asked to give pages back, and where those are why, to
+//!   keep no large blocks from then on: see [`release_large_blocks`].
 //! - While the machine or a cgroup runs short, whoever takes the memory, only as much is
 //!   admitted as there is room for, a margin kept.
 //! - Calls are measured: a stage whose calls take more than twice what is declared for
@@ -116,7 +117,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `tracing` | spans of the target `plimsoll`: `run` (info; entered by each of its threads), within it `stage` (debug; one for each, entered for each call), within that `parcel` (trace; the items that are handed over together); events: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level debug, parts of the line withheld and trims of the allocator |
+//! | `tracing` | spans of the target `plimsoll`: `run` (info; entered by each of its threads), within it `stage` (debug; one for each, entered for each call), within that `parcel` (trace; the items that are handed over together); events: a warning for a call that does not come back (fields `stage`, `item`, `seconds`, `holds`), again whenever its time has doubled; a warning when real memory cannot be read any more; at the level info, that the allocator was told to keep no large blocks (fields `threshold`, `free`, `drift`), which is for the whole process; at the level debug, parts of the line withheld and trims of the allocator |
 //! | `metrics` | what runs do, for the recorder that the thread which starts them has: see below |
 //! | `progress` | `Progress`: bars of a run on a terminal, drawn by `indicatif` |
 //! | `serde` | `Serialize` for [`Plan`], [`Snapshot`] and [`Report`], with names that are documented and kept |

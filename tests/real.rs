@@ -103,13 +103,15 @@ fn pages_that_the_allocator_keeps_are_given_back_where_others_wait_for_them() {
         let memory = report.memory();
         assert!((3..200).contains(&report.read()), "{report}");
         assert!(memory.trims() > 0 && memory.trimmed() > 50 * MIB, "{report}");
+        assert_eq!(memory.releases_blocks_from(), Some(MIB), "{report}");
         let least = Duration::from_micros(memory.trims());
         assert!((least..report.elapsed()).contains(&memory.trim_time()), "{report}");
         #[cfg(feature = "tracing")]
         {
-            let told = ear.heard().into_iter();
-            let trims = told.filter(|(_, text)| text.contains("the allocator was trimmed"));
-            assert_eq!(trims.count() as u64, memory.trims(), "{report}");
+            let told = ear.heard();
+            let count = |what| told.iter().filter(|(_, text)| text.contains(what)).count() as u64;
+            assert_eq!(count("the allocator was trimmed"), memory.trims(), "{report}");
+            assert_eq!(count("lie free with the allocator"), 1, "{report}");
         }
     });
 }

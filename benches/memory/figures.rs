@@ -81,7 +81,7 @@ pub(crate) fn print(runs: u64) {
     let [mut released, mut unmeasured] = [Row::default(), Row::default()];
     for _ in 0..runs {
         let order = Order { memory: Some("256MiB"), ..Order::of("mixed") };
-        released.add(&Order { releases: true, ..order }.run(), None);
+        released.add(&Order { releases: Some(plimsoll::MIB), ..order }.run(), None);
         unmeasured.add(&Order { measured: false, ..order }.run(), None);
     }
     print_row("mixed, no limit, large blocks released", "256MiB", &released);

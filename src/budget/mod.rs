@@ -204,7 +204,10 @@ impl Budget {
     /// run holds its line against [real memory](crate#real-memory) too.
     ///
     /// Choose this where other parts of the same process take and free much memory
-    /// on their own account during a run, which would then look like the run's.
+    /// on their own account during a run, which would then look like the run's. Such a run
+    /// leaves the allocator alone, too: others may set it for the whole process
+    /// ([`release_large_blocks`](crate::release_large_blocks) tells when, and other ways to
+    /// prevent it).
     ///
     /// ```
     /// use plimsoll::{Budget, GIB};

@@ -71,6 +71,15 @@ mod told {
         tracing::debug!(target: "plimsoll", before, after, "the allocator was trimmed: {from} to {to}");
     }
 
+    pub(crate) fn released(threshold: u64, free: u64, drift: u64) {
+        let (from, lies) = (Bytes(threshold), Bytes(free));
+        tracing::info!(
+            target: "plimsoll", threshold, free, drift,
+            "{lies} lie free with the allocator, which holds this run up: from now on it gives blocks \
+             of {from} and more back at once, for the whole process"
+        );
+    }
+
     pub(crate) fn lost_sight(why: &str) {
         tracing::warn!(target: "plimsoll", "real memory is not looked at any more: {why}");
     }
@@ -110,7 +119,9 @@ mod told {
 
     pub(crate) fn trimmed(_before: u64, _after: u64) {}
 
+    pub(crate) fn released(_threshold: u64, _free: u64, _drift: u64) {}
+
     pub(crate) fn lost_sight(_why: &str) {}
 }
 
-pub(crate) use told::{Spans, lost_sight, stall, tightened, trimmed};
+pub(crate) use told::{Spans, lost_sight, released, stall, tightened, trimmed};

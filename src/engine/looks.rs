@@ -5,7 +5,9 @@ use super::events;
 use super::run::{Board, Run};
 use super::scheduler::Nanos;
 use crate::budget::Headroom;
-use crate::shared::{pages_touched, trim_allocator};
+use crate::shared::{
+    keeps_end_of_heap, pages_touched, release_end_of_heap, release_if_kept, trim_allocator,
+};
 use crate::sync::MutexGuard;
 
 /// A measured call under way.
@@ -18,13 +20,23 @@ impl<'r> Run<'r> {
     /// Looks at real memory if enough has changed hands, and trims the allocator if
     /// that is what admission waits for. Called between two steps, so that what a
     /// step took or gave back is seen before the next is admitted. Whether it trimmed,
-    /// which takes a while.
+    /// or gave back what this thread's heap kept, which takes a while.
     pub(super) fn look_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
+        let released = self.release_end_of_heap(board);
         let turnover = board.scheduler.ledger().turnover();
         if board.memory.is_look_due(turnover, now) {
             self.look(board, now);
         }
-        self.trim_if_due(board, now)
+        self.trim_if_due(board, now) || released
+    }
+
+    /// Gives back what this thread's heap has kept, if it is time to. Whether it did.
+    pub(super) fn release_end_of_heap(&self, board: &mut MutexGuard<'_, Board<'r>>) -> bool {
+        let keeps = self.gauge.is_some() && keeps_end_of_heap();
+        if keeps {
+            MutexGuard::unlocked(board, release_end_of_heap);
+        }
+        keeps
     }
 
     fn trim_if_due(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) -> bool {
@@ -64,15 +76,24 @@ impl<'r> Run<'r> {
 
     fn trim(&self, board: &mut MutexGuard<'_, Board<'r>>) {
         let Some(gauge) = &self.gauge else { return };
-        let (took, change) = MutexGuard::unlocked(board, || {
+        let drift = board.memory.drift();
+        let (took, change, released) = MutexGuard::unlocked(board, || {
             let begun = self.now();
             let before = gauge.read().unwrap_or(0);
+            // First, so that the trim finds all that was kept until now.
+            let released = release_if_kept(drift);
             trim_allocator();
             let after = gauge.read().unwrap_or(before);
             events::trimmed(before, after);
-            (self.now() - begun, (before, after))
+            (self.now() - begun, (before, after), released)
         });
         let now = self.now();
+        if let Some((threshold, free)) = released {
+            board.memory.released(threshold);
+            events::released(threshold, free, drift);
+            // Those who sleep have heaps, too.
+            self.cx.signals.work.ring_all();
+        }
         board.memory.trimmed(now, took, change);
         if self.look(board, now) {
             self.wake_for_more(board, now);
@@ -83,6 +104,9 @@ impl<'r> Run<'r> {
     /// what they have taken. How long that need not be looked at again.
     pub(super) fn look_around(&self, others: Option<&Headroom>) -> Nanos {
         let Some(gauge) = &self.gauge else { return 0 };
+        if keeps_end_of_heap() {
+            release_end_of_heap();
+        }
         let surveyed = gauge.survey().and_then(|()| gauge.read());
         let left = others.map(Headroom::read);
         let mut board = self.board.lock();

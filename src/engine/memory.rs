@@ -44,6 +44,8 @@ pub(crate) struct Memory {
     /// The same of first calls of workers that keep something.
     workers: Vec<Touched>,
     most_withheld: u64,
+    /// From how many bytes on the allocator gives blocks back since this run told it to.
+    released: Option<u64>,
 }
 
 /// Memory that one call was the first to touch.
@@ -113,6 +115,7 @@ impl Memory {
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
             workers: vec![Touched::default(); plan.segments.len() + 1],
             most_withheld: 0,
+            released: None,
         }
     }
 
@@ -198,6 +201,16 @@ impl Memory {
         self.trims.done(now, took, before.saturating_sub(after), self.drift);
     }
 
+    /// Drift at the last look.
+    pub(crate) fn drift(&self) -> u64 {
+        self.drift
+    }
+
+    /// The allocator was told to give blocks of so many bytes and more back.
+    pub(crate) fn released(&mut self, threshold: u64) {
+        self.released = Some(threshold);
+    }
+
     /// Whether a call of `segment` (`None`: of the source) that is likely to last `likely`
     /// is to be measured: the first one is, and every long one.
     pub(crate) fn begins_probe(
@@ -267,6 +280,7 @@ impl Memory {
             trims: self.trims.count,
             trimmed: self.trims.freed,
             trim_time: time(self.trims.took),
+            released: self.released,
             tight: time(self.tight),
             squeezed: time(self.squeezed),
             heavy: heavy(&self.heaviest),

@@ -126,6 +126,7 @@ impl<'r> Run<'r> {
                 Choice::Over => break,
                 Choice::Idle => {
                     self.park(&mut board);
+                    self.release_end_of_heap(&mut board);
                     now = self.now();
                     continue;
                 }

@@ -46,6 +46,21 @@ fn promotion_frees_the_common_account_and_carries_the_overweight() {
 }
 
 #[test]
+fn a_step_moves_to_the_reserve_as_a_whole_or_not_at_all() {
+    let mut ledger = Ledger::new(100, 40);
+    let cargo = ledger.charge(10, Account::Reserve);
+    let [mut large, mut small] = [31, 30].map(|bytes| ledger.charge(bytes, Account::Common));
+    assert_eq!(ledger.overweight(), 1);
+    ledger.promote_if_it_fits(&mut large);
+    assert_eq!((large.on_reserve(), ledger.reserve_room()), (0, 30));
+    ledger.promote_if_it_fits(&mut small);
+    ledger.promote_if_it_fits(&mut small);
+    assert_eq!((small.on_reserve(), ledger.reserve_room(), ledger.overweight()), (30, 0, 0));
+    [cargo, large, small].into_iter().for_each(|permit| ledger.release(permit));
+    assert_eq!(ledger.held(), 0);
+}
+
+#[test]
 fn a_tightened_line_is_lent_to_the_oldest_alone() {
     let mut ledger = Ledger::new(100, 40);
     let mut common = ledger.charge(0, Account::Common);

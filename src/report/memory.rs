@@ -36,6 +36,8 @@ pub struct MemoryReport {
     pub(crate) trims: u64,
     pub(crate) trimmed: u64,
     pub(crate) trim_time: Duration,
+    /// From how many bytes on the allocator gives blocks back since this run told it to.
+    pub(crate) released: Option<u64>,
     pub(crate) tight: Duration,
     pub(crate) squeezed: Duration,
     /// Name, bytes touched, bytes declared.
@@ -97,6 +99,15 @@ impl MemoryReport {
     #[must_use]
     pub fn trim_time(&self) -> Duration {
         self.trim_time
+    }
+
+    /// If this run had the allocator give large blocks back as soon as they are freed: from
+    /// how many bytes on. A run does so where what the allocator keeps holds it up and nobody has said otherwise
+    /// ([`release_large_blocks`](crate::release_large_blocks)); for the whole process, so no
+    /// later run does it again.
+    #[must_use]
+    pub fn releases_blocks_from(&self) -> Option<u64> {
+        self.released
     }
 
     /// How long a part of the line was withheld, be it for drift or because the system
@@ -216,7 +227,14 @@ impl MemoryReport {
                     "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
                 )
             }
-        }
+        }?;
+        let Some(least) = self.released else { return Ok(()) };
+        writeln!(
+            f,
+            "         it was told to give blocks of {} and more back at once from then on, for the \
+             whole process (release_large_blocks)",
+            Bytes(least)
+        )
     }
 
     /// Whose declarations look wrong.
@@ -291,6 +309,11 @@ mod tests {
             "500.0 MiB of what was declared were never used: a call of screen was granted \
              200.0 MiB and touched 2.0 MiB at most\n"
         ));
+        report.released = Some(MIB);
+        let text = report.to_string();
+        let told = "it was told to give blocks of 1.0 MiB and more back at once from then on, for the \
+                    whole process (release_large_blocks)\n";
+        assert!(text.contains(&format!("gave nothing back\n         {told}")), "{text}");
         let blind =
             MemoryReport { blind: Some("it is dark".to_owned()), ..MemoryReport::default() };
         assert_eq!(

@@ -18,6 +18,8 @@
 //!   go to spill files, and are copied behind it when they are done. A map is sorted
 //!   in memory as far as the budget carries, then by merging sorted runs.
 //! - **Verifying** (`verify`, `checksum`). Header and table always; a section by choice.
+//! - **The heap** (`allocator`). How long the system's allocator keeps what was freed; here,
+//!   because `pages` alone may ask it.
 //! - **In memory** (`counted`, `advice`, `prefault`, `pin`). What a plan counts of a section,
 //!   and what the system is told about it.
 //!
@@ -28,6 +30,7 @@
 //! by hand, because what compilers offer does not last as long as files do.
 
 mod advice;
+mod allocator;
 #[cfg(feature = "rkyv")]
 mod archive;
 mod build;
@@ -59,6 +62,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use advice::Advice;
+pub use allocator::release_large_blocks;
+pub(crate) use allocator::{keeps_end_of_heap, release_end_of_heap, release_if_kept};
 #[cfg(feature = "rkyv")]
 pub use archive::{NamedArchive, SharedArchive};
 pub use build::{
@@ -70,7 +75,6 @@ pub use file::{SectionInfo, SharedFile};
 pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
-pub use pages::release_large_blocks;
 pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
 pub use prefault::Prefault;
 pub use rows::Rows;

@@ -398,46 +398,49 @@ pub(crate) fn trim_allocator() -> bool {
     false
 }
 
-/// Has glibc's allocator give blocks of `bytes` and more back to the system as soon
-/// as they are freed, for this whole process and all its life; whether it will.
-///
-/// By default that allocator keeps freed blocks of up to 32 MiB for later: it starts at
-/// 128 KiB, and each large block that is freed raises the bar. Kept pages are real
-/// memory all the same. A run notices and has the allocator give them back
-/// (see [`MemoryReport`](crate::MemoryReport)), but holds admission up until it has.
-/// Where items are blocks of many MiB, call this once, at the beginning of `main`, with
-/// [`MIB`](crate::MIB) or so: real memory then follows the ledger by itself.
-///
-/// The price: a block that large is fresh at each allocation, so its pages are
-/// zeroed and mapped by the system again, about as long as writing them once more
-/// takes. It is a setting of the process, not of a run, so the crate never makes it by
-/// itself.
-///
-/// Does nothing, and says so by `false`, for `bytes` below 64 KiB (a map for each small
-/// block would exhaust the process's) or above 32 MiB (what the allocator does anyway),
-/// and where the system's allocator is not glibc's. An allocator of your own
-/// (`#[global_allocator]`) does not heed it.
-///
-/// ```
-/// let heeded = plimsoll::release_large_blocks(plimsoll::MIB);
-/// assert_eq!(heeded, cfg!(all(target_os = "linux", target_env = "gnu")));
-/// assert!(!plimsoll::release_large_blocks(plimsoll::GIB));
-/// ```
-pub fn release_large_blocks(bytes: u64) -> bool {
+/// Sets from how many bytes on glibc's allocator takes a block from the system and gives
+/// it back there, and that it keeps less than as much at the end of each of its heaps;
+/// whether it heeds that. It does not adapt either by itself any more.
+pub(super) fn set_release_threshold(bytes: u64) -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        const SENSIBLE: std::ops::RangeInclusive<u64> = 64 << 10..=32 << 20;
-        let fits = |bytes| SENSIBLE.contains(&bytes).then(|| libc::c_int::try_from(bytes).ok());
-        let Some(bytes) = fits(bytes).flatten() else { return false };
-        // SAFETY: It takes two numbers and sets one of the allocator's own, which
+        let Ok(bytes) = libc::c_int::try_from(bytes) else { return false };
+        // SAFETY: Each takes two numbers and sets one of the allocator's own, which
         // any thread may do at any time.
-        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) == 1 }
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) == 1
+                && libc::mallopt(libc::M_TRIM_THRESHOLD, bytes) == 1
+        }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     {
         let _ = bytes;
         false
     }
+}
+
+/// Bytes that lie free in the heaps of glibc's allocator, given back or not, which are no
+/// fewer than it keeps of them; zero where there is no such allocator. A C library older
+/// than 2.33 tells no more than 4 GiB, and what exceeds a multiple of that. It locks and
+/// walks all heaps, as a trim does, but touches no page of a free block.
+pub(super) fn free_in_heaps() -> u64 {
+    // A model checker must meet the same world twice.
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(any(loom, shuttle))))]
+    {
+        // SAFETY: It reads the name, which ends with a zero.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
+        if found.is_null() {
+            // SAFETY: It takes nothing, and locks all that it looks at.
+            let told = unsafe { libc::mallinfo() }.fordblks;
+            return u64::from(told.cast_unsigned());
+        }
+        // SAFETY: Whoever has a function of that name has it with this signature: the
+        // name says so, the first version's (`mallinfo`) was kept for the other.
+        let mallinfo2: extern "C" fn() -> libc::mallinfo2 = unsafe { std::mem::transmute(found) };
+        mallinfo2().fordblks as u64
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu", not(any(loom, shuttle)))))]
+    0
 }
 
 /// What the system has counted of the process or of the calling thread.

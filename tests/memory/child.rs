@@ -21,7 +21,7 @@ const TASK: &str = "MEMORY_TEST_TASK";
 const ENTRANCE: &str = "MEMORY_TEST_ENTRANCE";
 /// Set if real memory is not to be looked at.
 const UNMEASURED: &str = "MEMORY_TEST_UNMEASURED";
-/// Set if the allocator is told to give large blocks back.
+/// From how many bytes on the allocator is told to give blocks back.
 const RELEASES: &str = "MEMORY_TEST_RELEASES";
 
 /// The same on every machine; more than the machine has only makes more threads.
@@ -38,8 +38,10 @@ pub(crate) struct Order<'a> {
     /// `PLIMSOLL_MEMORY`; if none, the budget follows from the limit.
     pub(crate) memory: Option<&'a str>,
     pub(crate) measured: bool,
-    /// Whether the allocator is told to give large blocks back.
-    pub(crate) releases: bool,
+    /// From how many bytes on the allocator is told to give blocks back, if it is.
+    pub(crate) releases: Option<u64>,
+    /// `GLIBC_TUNABLES`.
+    pub(crate) tunables: Option<&'a str>,
 }
 
 /// A process under way; killed if it is dropped.
@@ -54,7 +56,7 @@ pub(crate) struct Ended {
 
 impl<'a> Order<'a> {
     pub(crate) fn of(task: &'a str) -> Self {
-        Self { task, group: None, memory: None, measured: true, releases: false }
+        Self { task, group: None, memory: None, measured: true, releases: None, tunables: None }
     }
 
     pub(crate) fn start(self) -> Running {
@@ -74,10 +76,14 @@ impl<'a> Order<'a> {
         if let Some(group) = self.group {
             command.env(ENTRANCE, group.entrance());
         }
-        for (name, set) in [(UNMEASURED, !self.measured), (RELEASES, self.releases)] {
-            if set {
-                command.env(name, "1");
-            }
+        if !self.measured {
+            command.env(UNMEASURED, "1");
+        }
+        if let Some(least) = self.releases {
+            command.env(RELEASES, least.to_string());
+        }
+        if let Some(tunables) = self.tunables {
+            command.env("GLIBC_TUNABLES", tunables);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(command.spawn().expect("a child can be started"))
@@ -150,8 +156,9 @@ pub(crate) fn obey() {
     if let Some(entrance) = env::var_os(ENTRANCE) {
         fs::write(entrance, process::id().to_string()).expect("the cgroup can be entered");
     }
-    if env::var_os(RELEASES).is_some() {
-        assert!(plimsoll::release_large_blocks(plimsoll::MIB), "the allocator is glibc's");
+    if let Ok(least) = env::var(RELEASES) {
+        let least = least.parse().expect("it is a number of bytes");
+        assert!(plimsoll::release_large_blocks(least), "the allocator is glibc's");
     }
     let (report, peak) = with_peak(|| match &*task {
         "nothing" => None,
@@ -169,7 +176,8 @@ pub(crate) fn obey() {
     if let Some(report) = report {
         adds_up(&report);
         let (bytes, time) = (budget().memory(), report.elapsed().as_micros());
-        told = format!("{told} budget={bytes} micros={time}\n{report}");
+        let drift = report.memory().peak_drift();
+        told = format!("{told} drift={drift} budget={bytes} micros={time}\n{report}");
     }
     println!("\n{told}");
 }

@@ -28,8 +28,14 @@ pub(crate) const ALL: [(&str, Workload); 8] = [
 ];
 
 /// Others that a process can be told to do.
-const OTHERS: [(&str, Workload); 2] =
-    [("fits", |budget| FITS.run(budget)), ("neighbour", neighbour::run)];
+const OTHERS: [(&str, Workload); 3] = [
+    ("fits", |budget| FITS.run(budget)),
+    ("kept, twice", |budget| {
+        println!("{}", KEPT.run(budget));
+        KEPT.run(budget)
+    }),
+    ("neighbour", neighbour::run),
+];
 
 pub(crate) fn named(name: &str) -> Workload {
     let mut all = ALL.iter().chain(&OTHERS);
@@ -152,6 +158,14 @@ const OVERSTATED: Expansion = Expansion {
     size: |item| spread(item, 2 * MIB, 3),
     declared: |size| size * 10,
     largest: 165 * MIB,
+    ..EXPANDING
+};
+
+/// Blocks that glibc's allocator keeps when they are freed, all of them.
+const KEPT: Expansion = Expansion {
+    items: 60,
+    size: |item| (4 + mix(1, item) % 28) * MIB,
+    largest: 34 * MIB,
     ..EXPANDING
 };
 

@@ -14,7 +14,8 @@
 //!   counts parcels (I4);
 //! - its step is admitted on the reserve, of which nobody else holds a byte
 //!   (I2), and which is at least as large as any single step (larger ones failed
-//!   when they were offered);
+//!   when they were offered); a step it is in already moves there if it fits, and is
+//!   settled before the oldest needs the reserve again;
 //! - a worker is taken only with admission in hand and given back when the call
 //!   returns, so no worker is held by one who waits (I3);
 //! - what real memory takes off the line ([`Scheduler::observe`]) is taken off what

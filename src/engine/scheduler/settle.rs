@@ -39,13 +39,23 @@ impl<T> Scheduler<T> {
 
     /// Books what was made: on the reserve what is of the oldest chain, which is
     /// promoted as a whole; on the common account the rest.
+    ///
+    /// If the oldest is in a step already, that moves to the reserve, too, where it fits:
+    /// the common account is no longer short of it, and nobody else needs the reserve
+    /// before that step is settled. The step of an ancestor does not move, it would be in
+    /// the way of the oldest's.
     fn book(&mut self, mut made: Vec<(ItemId, u64)>) {
+        let mut oldest = None;
         for (id, live) in self.frontier.oldest_chain() {
             self.ledger.promote(&mut live.cargo);
             if let Some(place) = made.iter().position(|(other, _)| other == id) {
                 let (_, weight) = made.swap_remove(place);
                 live.cargo = self.ledger.charge(weight, Account::Reserve);
             }
+            oldest = Some(live);
+        }
+        if let Some(step) = oldest.and_then(|live| live.step.as_mut()) {
+            self.ledger.promote_if_it_fits(step);
         }
         for (id, weight) in made {
             let live = self.frontier.get_mut(&id).expect("it was made just now");

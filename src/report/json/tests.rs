@@ -17,6 +17,7 @@ fn report() -> Report {
         trims: 36,
         trimmed: 37,
         trim_time: time(38_500),
+        released: Some(44),
         unused: 39,
         heavy: heavy("screen", 40),
         heavy_worker: heavy("parse", 42),
@@ -80,6 +81,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "why_not_measured": null, "peak_real_bytes": 30, "peak_drift_bytes": 31,
         "beyond_budget_bytes": 32, "most_withheld_bytes": 33, "tightened_seconds": 34.5,
         "system_short_seconds": 35.5, "trims": 36, "trimmed_bytes": 37, "trim_seconds": 38.5,
+        "releases_blocks_from_bytes": 44,
         "never_used_bytes": 39, "heavier_than_declared": misjudged("screen", 40),
         "worker_heavier_than_declared": misjudged("parse", 42), "lighter_than_declared": null,
     });

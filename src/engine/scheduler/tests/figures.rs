@@ -337,6 +337,39 @@ fn a_look_eases_only_where_less_is_withheld_or_more_is_spare() {
 }
 
 #[test]
+fn who_becomes_the_oldest_in_a_call_makes_room_in_the_common_account() {
+    let mut plan = stages();
+    plan.segments[0].workers = 3;
+    plan.cores = 3;
+    let mut run = Run::of(&plan);
+    run.read((10, 200));
+    let first = run.start();
+    run.read((10, 400));
+    run.start();
+    run.read((10, 450));
+    assert!(run.idles(), "70 are left of the 500 that are not the oldest's");
+    run.finish(first);
+    assert_eq!(run.start(), (0, ItemId::new(2)), "the second is on the reserve");
+    assert_eq!(run.scheduler.ledger().reserve_room(), 90);
+}
+
+#[test]
+fn a_call_that_asked_for_more_than_the_reserve_has_stays_where_it_is() {
+    for (heft, room) in [(2.0, 200), (1.0, 50)] {
+        let mut plan = stages();
+        plan.reserve = 300;
+        let mut run = Run::of(&plan);
+        run.read((1, 1));
+        let first = run.start();
+        run.read((100, 150));
+        run.scheduler.note_heft(Some(0), heft);
+        run.start();
+        run.finish(first);
+        assert_eq!(run.scheduler.ledger().reserve_room(), room, "heft {heft}");
+    }
+}
+
+#[test]
 fn somebody_is_held_up_where_only_the_tightening_is_to_blame() {
     let mut run = Run::new();
     run.read((100, 30));

@@ -210,6 +210,33 @@ impl State<'_> {
         assert!(ledger.overweight() <= bound, "overweight by more than {bound}: {self:#?}");
     }
 
+    /// Whether the reserve is the oldest chain's (I2): nobody else holds a byte of it, of
+    /// steps only the oldest's is on it, and there it is, unless it is too large. (That what the
+    /// oldest is still to begin finds room there, the scheduler asserts itself.)
+    fn check_reserve(&self) -> Result<(), &'static str> {
+        let Scheduler { frontier, ledger, .. } = &self.scheduler;
+        let Some(oldest) = frontier.oldest() else { return Ok(()) };
+        // Nothing that is no ancestor of the oldest is smaller.
+        let chain = frontier.iter().take_while(|(id, _)| *id <= oldest);
+        let cargo: u64 = chain.map(|(_, live)| live.cargo.on_reserve()).sum();
+        let steps = frontier.iter().filter_map(|(id, live)| Some((id, live.step.as_ref()?)));
+        let steps: Vec<_> = steps.collect();
+        let step: u64 = steps.iter().map(|(_, step)| step.on_reserve()).sum();
+        let room = ledger.reserve_room();
+        if cargo + step + room != self.case.reserve {
+            return Err("somebody else holds some of the reserve");
+        }
+        if steps.iter().any(|(id, step)| *id != oldest && step.on_reserve() > 0) {
+            return Err("a step is on the reserve that is not the oldest's");
+        }
+        let idles = |step: &Permit| step.on_reserve() < step.bytes() && step.bytes() <= room;
+        let halted = self.scheduler.halted().is_some();
+        if !halted && steps.iter().any(|(id, step)| *id == oldest && idles(step)) {
+            return Err("the reserve lies idle");
+        }
+        Ok(())
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut next = self.clone();
         change(&mut next);
@@ -284,6 +311,10 @@ impl Scheme for State<'_> {
 
     fn waits(&self, id: &ItemId, segment: usize) -> bool {
         self.scheduler.segments[segment].queue.get(id).is_some()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.check_reserve().err().map(str::to_owned)
     }
 
     fn is_done(&self) -> bool {
