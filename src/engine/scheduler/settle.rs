@@ -6,9 +6,18 @@ use crate::ledger::{Account, Refusal};
 use crate::queue::AgeQueue;
 
 impl<T> Scheduler<T> {
-    pub(super) fn exchange(&mut self, settlement: &mut Settlement<T>, dropped: &mut Vec<T>) {
+    /// Returns the bytes that the consumed held and wanted, unless a worker's state was
+    /// built meanwhile.
+    pub(super) fn exchange(
+        &mut self,
+        settlement: &mut Settlement<T>,
+        dropped: &mut Vec<T>,
+    ) -> Option<u64> {
+        let (mut held, mut builds) = (0, false);
         for id in settlement.consumed.drain(..) {
             let live = self.frontier.leave(&id).expect("only a live parcel is consumed");
+            held += live.cargo.bytes() + live.wanted;
+            builds |= live.begins_worker;
             self.aboard -= live.items;
             self.release(live);
         }
@@ -29,6 +38,7 @@ impl<T> Scheduler<T> {
         settlement.items = 0;
         self.most_aboard = self.most_aboard.max(self.aboard);
         self.ask_again();
+        (!builds).then_some(held)
     }
 
     /// Bytes were released: whoever was refused may ask again.
