@@ -23,6 +23,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unsplit;
+mod what_if;
 
 use std::error::Error;
 use std::fs::File;
@@ -85,6 +86,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         if args.is_recorded() {
             eprintln!("cross_reference: work in blocks is not recorded: no --html, no --trace");
         }
+        if args.what_if {
+            eprintln!("cross_reference: work in blocks predicts nothing: no --what-if");
+        }
         blocks::run(&budget, templates, &index, &lines, &mut results)?;
         results.print(&smarts);
         return Ok(results.as_expected());
@@ -104,6 +108,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     results.print(&smarts);
     println!("\n{report}");
+    if args.what_if {
+        what_if::print(&report);
+    }
     if let Some(path) = &args.html {
         report.write_html(create(path)?)?;
     }
