@@ -39,7 +39,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Case> {
         Case::by_cores(name, move |budget| runs::job(&job, ordered, budget))
     };
     let uneven = loads::uneven(scale, |progress| (3.0 * progress) as usize);
-    let products = Products::new(scale);
+    let (products, naps) = (Products::new(scale), 1_000 / scale.part);
     let (compute, wait) =
         (Blocks::new(scale, Second::Compute, 0), Blocks::new(scale, Second::Wait, 0));
     vec![
@@ -53,7 +53,8 @@ pub(crate) fn all(scale: Scale) -> Vec<Case> {
         Case::by_cores("W6 moving", move |budget| runs::job(&uneven, false, budget)),
         Case::by_cores("W4", move |budget| runs::blocks(&compute, budget)),
         Case::by_memory("W4", &[512, 256, 128], move |budget| runs::blocks(&compute, budget)),
-        Case::by_memory("W4b", &[1_280, 640, 320], move |budget| runs::blocks(&wait, budget)),
+        Case::by_memory("W4b", &[1_280, 640, 328], move |budget| runs::blocks(&wait, budget)),
+        Case::by_memory("naps", &[1_200, 600, 300], move |budget| runs::naps(naps, budget)),
         Case::by_cores("cross_reference", move |budget| report_of_split(products, budget)),
         Case::by_memory("cross_reference", &[1_024, 512, 256], move |budget| {
             report_of_split(products, budget)

@@ -37,7 +37,7 @@ use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
 use crate::plan::{PARCEL_ITEMS, PARCEL_NANOS, Plan};
-use crate::queue::{AgeQueue, Entry};
+use crate::queue::{AgeQueue, Entry, Need};
 use crate::report::{Track, Where};
 
 /// Nanoseconds since the run began.
@@ -138,8 +138,8 @@ struct Live {
     step: Option<Permit>,
     /// That step is the first of a worker that keeps something.
     begins_worker: bool,
-    /// What was wanted for that step, before it was known how much calls really take.
-    wanted: u64,
+    /// What that step needs, before it was known how much calls really take.
+    need: Need,
     items: u64,
     segment: usize,
     queued: bool,
