@@ -122,7 +122,7 @@ fn few_large(clock: &VirtualClock) -> Builder {
 fn one_core_tells_what_more_would_do() {
     let one = Budget::new(GIB, 1);
     for (build, items, most) in [
-        (even as fn(&VirtualClock) -> Builder, 2_000, 0.01),
+        (even as fn(&VirtualClock) -> Builder, 2_000, 0.03),
         (uneven, 8_000, 0.03),
         (families, 1_000, 0.03),
         (batches, 2_000, 0.03),

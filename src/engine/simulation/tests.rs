@@ -161,7 +161,7 @@ fn what_is_left_of_a_heavy_parcel_is_shared_with_those_who_have_nothing_to_do() 
     for ordered in [false, true] {
         let pipeline = Pipeline::new(stages());
         let pipeline = if ordered { pipeline.ordered() } else { pipeline };
-        let (forecast, out) = simulate(&clock, pipeline, (4_040, 4), &MEASURED);
+        let (forecast, out) = simulate(&clock, pipeline, (4_040, 4), &Machine::TYPICAL);
         assert_eq!(out.len(), 4_040);
         assert!((11 * MS..28 * MS).contains(&elapsed(&forecast)), "{}", elapsed(&forecast));
     }
