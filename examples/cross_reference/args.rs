@@ -28,7 +28,7 @@ Usage: cross_reference [OPTION]...
   --trace FILE      record the run and write what each thread did when, for
                     https://ui.perfetto.dev
   --what-if         predict from the run when ten million products would be done,
-                    on 1 to 64 cores and 256 MiB to 64 GiB
+                    on 1 to 64 cores and 128 MiB to 64 GiB
   --help            print this
 
 Files may be compressed with gzip. PLIMSOLL_MEMORY and PLIMSOLL_CORES set the budget.

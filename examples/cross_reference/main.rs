@@ -23,6 +23,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unsplit;
+// The crate does not predict where a model checker stands in for its threads.
+#[cfg(not(any(loom, shuttle, steady)))]
 mod what_if;
 
 use std::error::Error;
@@ -108,6 +110,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     results.print(&smarts);
     println!("\n{report}");
+    #[cfg(not(any(loom, shuttle, steady)))]
     if args.what_if {
         what_if::print(&report);
     }

@@ -7,8 +7,8 @@ use plimsoll::{Budget, Bytes, Cause, Error, GIB, MIB, Report};
 use crate::print::thousands;
 
 const PRODUCTS: u64 = 10_000_000;
-const CORES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
-const MEMORY: [u64; 5] = [256 * MIB, GIB, 4 * GIB, 16 * GIB, 64 * GIB];
+const CORES: [usize; 6] = [1, 2, 4, 8, 16, 64];
+const MEMORY: [u64; 5] = [128 * MIB, 512 * MIB, 2 * GIB, 8 * GIB, 64 * GIB];
 
 /// Prints a table of predictions.
 pub(crate) fn print(report: &Report) {

@@ -20,6 +20,7 @@
 //! | `simulation` | a run in virtual time: other threads, the same rules and nodes |
 
 mod assembly;
+#[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
 mod basis;
 mod context;
 mod events;

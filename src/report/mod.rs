@@ -9,6 +9,7 @@ mod json;
 mod memory;
 mod recording;
 mod snapshot;
+#[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
 mod spread;
 mod stage;
 mod times;

@@ -26,7 +26,7 @@ use crate::report::Report;
 /// Items of the source that are simulated at the most.
 const MOST_ITEMS: u64 = 100_000;
 /// Calls of stages, source and sink for these, at the most: less than a second's work.
-const MOST_CALLS: f64 = 400_000.0;
+const MOST_CALLS: f64 = 200_000.0;
 /// Items that are simulated whatever that takes.
 const LEAST_ITEMS: u64 = 64;
 
@@ -66,7 +66,7 @@ impl Report {
     ///
     /// | of | assumed |
     /// |---|---|
-    /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for |
+    /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for; a machine that others keep busy is as busy then |
     /// | light items, which were timed many together ([`ItemTimes::together`](crate::ItemTimes::together)) | neighbours take the mean of those that were timed together |
     /// | the order of items | random: no heavy ones at the end, no phases |
     /// | bytes of an item (its weight, what calls ask for) | who is large for one stage is large for all, until a `flat_map` |

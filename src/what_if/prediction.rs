@@ -13,7 +13,7 @@ use crate::units::Bytes;
 /// ```text
 /// 10000000 items in 2718.281 s, 3678.8 a second; 1.2 GiB of the budget's 4.0 GiB at most
 /// limited by the cores; apply takes 61 % of their time
-/// (57142 items were simulated, the others go on like the second half of these)
+/// (28571 items were simulated, the others go on like the second half of these)
 /// ```
 #[derive(Clone, Debug)]
 pub struct Prediction {
