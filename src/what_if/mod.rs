@@ -17,18 +17,18 @@ use std::time::Duration;
 pub use prediction::Prediction;
 
 use crate::budget::Budget;
-use crate::engine::Basis;
 use crate::engine::simulation::{Forecast, Machine, VirtualClock};
+use crate::engine::{Basis, StageBasis};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::report::Report;
 
-/// Items of the source that are simulated at the most.
-const MOST_ITEMS: u64 = 100_000;
-/// Calls of stages, source and sink for these, at the most: less than a second's work.
-const MOST_CALLS: f64 = 200_000.0;
-/// Items that are simulated whatever that takes.
-const LEAST_ITEMS: u64 = 64;
+/// Items of the source that are simulated at the most, and whatever that takes.
+const ITEMS: (u64, u64) = (64, 500_000);
+/// Calls of light items for these, at the most: less than a second's work.
+const MOST_CALLS: f64 = 2_200_000.0;
+/// Simulating a parcel takes as long as so many calls.
+const PARCEL_CALLS: f64 = 10.0;
 
 impl Report {
     /// How long as many items would have taken on another `budget`, which this machine need
@@ -36,11 +36,12 @@ impl Report {
     ///
     /// The pipeline is planned for `budget` by the real planner. Then a run of it is played in
     /// virtual time by the real scheduler, with items that take the times, make as many
-    /// outputs and hold the bytes that this run's items did, shuffled. Beyond 100,000 items
-    /// (fewer, where each has many calls) the rest is taken to go on as the second half of
-    /// these did; what happens once, such as building the states of workers, is not
-    /// multiplied. It takes about a second at the most, unless items of a `flat_map` have
-    /// tens of thousands of children.
+    /// outputs and hold the bytes that this run's items did, shuffled. Of a long run some ten
+    /// thousands of items are played (up to 500,000, if they are light;
+    /// [`Prediction::simulated`]), and the rest is taken to go on as the second half of these
+    /// did; what happens once, such as building the states of workers, is not multiplied. It
+    /// takes a second at the most, unless items of a `flat_map` have tens of thousands of
+    /// children.
     ///
     /// ```
     /// use std::time::Duration;
@@ -137,12 +138,16 @@ impl Report {
     }
 }
 
-/// Items of the source that can be simulated in little time.
+/// Items of the source that can be simulated in little time. Light ones can be more, which
+/// they need to be: thousands of them make a parcel.
 fn most_items(basis: &Basis) -> u64 {
-    let calls: u64 = basis.stages.iter().map(|stage| stage.calls).sum();
-    let all = basis.source.read + calls + basis.delivered;
-    let each = all as f64 / basis.source.read as f64;
-    ((MOST_CALLS / each) as u64).clamp(LEAST_ITEMS, MOST_ITEMS)
+    let cost = |calls: u64, together: f64| calls as f64 * (1.0 + PARCEL_CALLS / together);
+    let stages = basis.stages.iter().map(|stage| cost(stage.calls, stage.times.together()));
+    let together = |stage: Option<&StageBasis>| stage.map_or(1.0, |stage| stage.times.together());
+    let source = cost(basis.source.read, together(basis.stages.first()));
+    let sink = cost(basis.delivered, together(basis.stages.last()));
+    let each = (source + stages.sum::<f64>() + sink) / basis.source.read as f64;
+    ((MOST_CALLS / each) as u64).clamp(ITEMS.0, ITEMS.1)
 }
 
 /// Plays a run of `items` items on `budget`.

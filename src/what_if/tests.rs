@@ -122,15 +122,15 @@ fn few_large(clock: &VirtualClock) -> Builder {
 fn one_core_tells_what_more_would_do() {
     let one = Budget::new(GIB, 1);
     for (build, items, most) in [
-        (even as fn(&VirtualClock) -> Builder, 2_000, 0.03),
-        (uneven, 8_000, 0.03),
-        (families, 1_000, 0.03),
-        (batches, 2_000, 0.03),
+        (even as fn(&VirtualClock) -> Builder, 6_000, 0.03),
+        (uneven, 30_000, 0.03),
+        (families, 2_000, 0.03),
+        (batches, 6_000, 0.03),
     ] {
         for cores in [1, 2, 4, 16] {
             let there = Budget::new(GIB, cores);
             let off = off(build, (&one, items), (&there, items));
-            assert!(off.abs() < most, "{cores} cores: {off}");
+            assert!(off.abs() < most, "{items} items, {cores} cores: {off}");
         }
     }
 }
@@ -185,7 +185,7 @@ fn long_runs_go_on_as_the_simulated_part_does() {
     let one = Budget::new(GIB, 1);
     let report = run(even, &one, 500);
     let long = report.what_if_items(&Budget::new(GIB, 4), 10_000_000).expect("it fits");
-    assert!(long.simulated() <= 100_000);
+    assert!(long.simulated() <= 500_000);
     let part = long.elapsed().as_secs_f64() / 750.0;
     assert!((1.0..1.03).contains(&part), "{part}");
     // Where the whole can be simulated, too.
