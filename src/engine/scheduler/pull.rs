@@ -150,9 +150,10 @@ impl<T> Scheduler<T> {
         let cargo = self.ledger.charge(0, Account::Common);
         let mut step = self.ledger.charge(0, Account::Common);
         let room = self.ledger.admit(&mut step, self.source.item_weight);
-        let wanted = room.map_or(0, |()| self.source.item_weight);
+        let learned = room.map_or(0, |()| self.source.item_weight);
+        let need = Need { declared: 0, learned };
         let (step, items, segment, queued, begins_worker) = (Some(step), 0, 0, false, false);
-        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
+        let live = Live { cargo, step, begins_worker, need, items, segment, queued, since };
         self.frontier.enter(ItemId::new(self.source.read), live);
         id
     }
