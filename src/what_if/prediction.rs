@@ -78,8 +78,8 @@ impl Prediction {
     }
 
     /// The most memory that the run would stand for, bytes: what the plan sets aside for
-    /// stages and tables, and what items are granted at once beside it. As declared: see
-    /// what is [assumed](crate::Report::what_if#what-is-assumed) of real memory.
+    /// stages and tables, and what items are granted at once beside it. As declared: what
+    /// [`Report::what_if`](crate::Report::what_if) assumes of real memory is told there.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.plan.memory() - self.plan.line() + self.held
