@@ -31,6 +31,7 @@ mod block_rivals;
 #[path = "peers/blocks.rs"]
 mod blocks;
 mod common;
+#[allow(dead_code, reason = "another bench uses the rest")]
 #[path = "peers/cross_reference.rs"]
 mod cross_reference;
 #[path = "peers/job.rs"]

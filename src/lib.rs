@@ -183,6 +183,8 @@ mod stream;
 mod sync;
 mod table;
 mod units;
+#[cfg(not(any(loom, shuttle, steady)))]
+mod what_if;
 
 pub use blocks::{
     Best, Block, BlockError, BlockJob, BlockPlan, BlockProgress, BlockReport, Blocks, Partial, Sum,
@@ -212,6 +214,8 @@ pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use table::Table;
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+#[cfg(not(any(loom, shuttle, steady)))]
+pub use what_if::Prediction;
 
 /// From a task to a program. There is nothing but text in it, whose programs are tested.
 ///

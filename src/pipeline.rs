@@ -17,10 +17,10 @@ use crate::engine::{
 };
 use crate::error::{BoxError, Error, ItemError};
 use crate::outcome::{RunError, SinkResult};
-use crate::plan::{Plan, Settings, default_window, plan};
+use crate::plan::{Design, Plan};
 use crate::report::Monitor;
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, StageSpec, Weigher, forget_quietly, guard, weigher};
+use crate::stage::{Quietly, Stage, Weigher, forget_quietly, guard, weigher};
 use crate::stream::Stream;
 use crate::sync::{Clock, Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 
@@ -64,10 +64,7 @@ pub struct Pipeline<'env, I, O> {
 #[must_use = "a pipeline is planned by `build` before it can run"]
 pub struct PipelineBuilder<'env, I, O> {
     link: Box<dyn Link<'env, I, O> + 'env>,
-    specs: Vec<StageSpec>,
-    /// The window is set when the cores are known, unless the user said.
-    settings: Settings,
-    window: Option<u64>,
+    design: Design,
     source_weigher: Option<Weigher<'env, I>>,
     pools: Pools<'env>,
 }
@@ -77,10 +74,8 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     #[expect(clippy::new_ret_no_self, reason = "a pipeline exists once it is planned")]
     pub fn new(first: Stage<'env, I, O>) -> PipelineBuilder<'env, I, O> {
         PipelineBuilder {
-            specs: vec![first.spec.clone()],
+            design: Design::new(first.spec.clone()),
             link: Box::new(First(first)),
-            settings: Settings { ordered: false, window: 0, largest_item: None },
-            window: None,
             source_weigher: None,
             pools: Pools::default(),
         }
@@ -98,18 +93,18 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
     pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
-        let Self { link, mut specs, settings, window, source_weigher, pools } = self;
-        let index = specs.len();
-        specs.push(stage.spec.clone());
+        let Self { link, mut design, source_weigher, pools } = self;
+        let index = design.specs.len();
+        design.specs.push(stage.spec.clone());
         let link = Box::new(Then { before: link, stage, index });
-        PipelineBuilder { link, specs, settings, window, source_weigher, pools }
+        PipelineBuilder { link, design, source_weigher, pools }
     }
 
     /// Delivers outputs in the order of the source. Default: as they are
     /// completed. Outputs that wait for an older one count against the
     /// [window](Self::window) and the line.
     pub fn ordered(mut self) -> Self {
-        self.settings.ordered = true;
+        self.design.settings.ordered = true;
         self
     }
 
@@ -119,7 +114,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// aboard, too. What a `flat_map` makes may exceed
     /// it, within the line.
     pub fn window(mut self, items: u64) -> Self {
-        self.window = Some(items);
+        self.design.window = Some(items);
         self
     }
 
@@ -130,7 +125,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     ///
     /// A smaller reserve leaves more of the line to all others.
     pub fn largest_item(mut self, bytes: u64) -> Self {
-        self.settings.largest_item = Some(bytes);
+        self.design.settings.largest_item = Some(bytes);
         self
     }
 
@@ -155,8 +150,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     ///
     /// As [`build`](Self::build).
     pub fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
-        let window = self.window.unwrap_or_else(|| default_window(budget.cores()));
-        plan(budget, &self.specs, &Settings { window, ..self.settings.clone() })
+        self.design.plan(budget)
     }
 
     /// Plans the pipeline on `budget`. No thread is started.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use plimsoll::{Budget, PipelineBuilder, SharedFile};
+use plimsoll::{Budget, PipelineBuilder, Report, SharedFile};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::answer::{Answer, NEAREST};
@@ -112,25 +112,43 @@ pub(crate) fn plimsoll_split(products: Products) -> Outcome {
     let given = Given::get();
     let index = Index::of(&given.index).expect("it is an index");
     let view = index.view().expect("it is whole");
-    drain(split(&given.templates, &index, view), given, products)
+    drain(split(&given.templates, &index, view), given, products, &budget()).0
 }
 
 /// One stage, each of whose workers makes its own templates and its own copy of the index.
 pub(crate) fn plimsoll_unsplit(products: Products) -> Outcome {
     let given = Given::get();
     let templates = Templates::compile(given.smarts.lines()).expect("good templates");
-    drain(unsplit(templates, &given.smarts, &given.index), given, products)
+    drain(unsplit(templates, &given.smarts, &given.index), given, products, &budget()).0
+}
+
+/// What runs of both report on `budget`.
+pub(crate) fn report_of_split(products: Products, budget: &Budget) -> Report {
+    let given = Given::get();
+    let index = Index::of(&given.index).expect("it is an index");
+    let view = index.view().expect("it is whole");
+    drain(split(&given.templates, &index, view), given, products, budget).1
+}
+
+pub(crate) fn report_of_unsplit(products: Products, budget: &Budget) -> Report {
+    let given = Given::get();
+    let templates = Templates::compile(given.smarts.lines()).expect("good templates");
+    drain(unsplit(templates, &given.smarts, &given.index), given, products, budget).1
+}
+
+fn budget() -> Budget {
+    Budget::from_env().expect("the machine can be read")
 }
 
 fn drain<'a>(
     stages: PipelineBuilder<'a, Line<'a>, Answer>,
     given: &'a Given,
     products: Products,
-) -> Outcome {
-    let budget = Budget::from_env().expect("the machine can be read");
-    let pipeline = stages.build(&budget).expect("the plan fits");
+    budget: &Budget,
+) -> (Outcome, Report) {
+    let pipeline = stages.build(budget).expect("the plan fits");
     let mut sum = 0u64;
     let take = |answer: Answer| sum = sum.wrapping_add(digest(&answer));
-    pipeline.run(given.products(products), take).expect("nothing fails");
-    outcome(sum)
+    let report = pipeline.run(given.products(products), take).expect("nothing fails");
+    (outcome(sum), report)
 }

@@ -23,6 +23,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unsplit;
+// The crate does not predict where a model checker stands in for its threads.
+#[cfg(not(any(loom, shuttle, steady)))]
+mod what_if;
 
 use std::error::Error;
 use std::fs::File;
@@ -85,6 +88,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         if args.is_recorded() {
             eprintln!("cross_reference: work in blocks is not recorded: no --html, no --trace");
         }
+        if args.what_if {
+            eprintln!("cross_reference: work in blocks predicts nothing: no --what-if");
+        }
         blocks::run(&budget, templates, &index, &lines, &mut results)?;
         results.print(&smarts);
         return Ok(results.as_expected());
@@ -104,6 +110,10 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
     results.print(&smarts);
     println!("\n{report}");
+    #[cfg(not(any(loom, shuttle, steady)))]
+    if args.what_if {
+        what_if::print(&report);
+    }
     if let Some(path) = &args.html {
         report.write_html(create(path)?)?;
     }

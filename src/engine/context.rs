@@ -11,12 +11,12 @@ use super::scheduler::Nanos;
 use crate::buffers::Pools;
 use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
-use crate::plan::{Plan, SegmentPlan};
+use crate::plan::{Plan, SegmentPlan, StagePlan};
 use crate::report::Histogram;
 use crate::shared::cpu_time;
 use crate::signal::Signals;
 use crate::stage::{Quietly, Takers, Watch, forget_quietly, guard};
-use crate::sync::{AtomicU64, Clock, Mutex, Ordering};
+use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering};
 
 /// Takes the items that failed, where they do not end the run.
 pub(crate) type FailureSink<'r> = Box<dyn FnMut(ItemError) + Send + 'r>;
@@ -34,6 +34,8 @@ pub(crate) struct Context<'r> {
     pub(crate) fates: CachePadded<Fates>,
     meters: Vec<CachePadded<Meter>>,
     pub(crate) source: CachePadded<Meter>,
+    /// One, if the source ever knew that it has several items.
+    pub(crate) source_promises: Figure,
     pub(crate) sink: CachePadded<Meter>,
     policy: Policy<'r>,
     broken: Mutex<Option<Error>>,
@@ -72,12 +74,30 @@ pub(crate) struct Meter {
     learned: AtomicU64,
     /// How long its items took; of stages alone.
     pub(crate) times: Option<Histogram>,
+    /// Bytes that calls asked for, where they are declared.
+    pub(crate) needs: Option<Histogram>,
+    /// Bytes that outputs weighed, where that is declared.
+    pub(crate) weights: Option<Histogram>,
+    /// Children of an item, where it has any.
+    pub(crate) children: Option<Histogram>,
 }
 
 impl Meter {
-    /// Of a stage.
-    fn with_times() -> Self {
-        Self { times: Some(Histogram::default()), ..Self::default() }
+    /// Of a stage: how long its calls take is always of interest, sizes where they differ.
+    fn of_stage(stage: &StagePlan) -> Self {
+        let counted = |counts: bool| counts.then(Histogram::default);
+        Self {
+            times: counted(true),
+            needs: counted(stage.counts_calls),
+            weights: counted(stage.weighs_outputs),
+            children: counted(stage.expands),
+            ..Self::default()
+        }
+    }
+
+    /// Of the source.
+    fn of_source() -> Self {
+        Self { weights: Some(Histogram::default()), ..Self::default() }
     }
 
     /// Books `items` calls that took `took`, `set_up` of it for states; the rest.
@@ -130,8 +150,13 @@ impl<'r> Context<'r> {
             None => Policy::FailFast { first: Mutex::new(None) },
         };
         Self {
-            meters: plan.stages.iter().map(|_| CachePadded::new(Meter::with_times())).collect(),
-            source: CachePadded::default(),
+            meters: plan
+                .stages
+                .iter()
+                .map(|stage| CachePadded::new(Meter::of_stage(stage)))
+                .collect(),
+            source: CachePadded::new(Meter::of_source()),
+            source_promises: Figure::new(0),
             sink: CachePadded::default(),
             plan,
             fates: CachePadded::default(),

@@ -94,6 +94,9 @@ where
         opened.took += meter.record(0, took, Duration::ZERO);
         if !matches!(ended, Ok(false)) {
             meter.time(1, opened.took);
+            if let Some(noted) = &meter.children {
+                noted.record(1, opened.next_child + children.len() as u64);
+            }
         }
 
         let first = opened.id.child(opened.next_child);

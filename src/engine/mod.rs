@@ -16,9 +16,12 @@
 //! | `recorder` | what a run writes down about itself, if it is asked to |
 //! | `context` | what all of them can reach |
 //! | `summary` | from a finished run to its report |
+//! | `basis` | what it leaves behind for predictions |
 //! | `simulation` | a run in virtual time: other threads, the same rules and nodes |
 
 mod assembly;
+#[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
+mod basis;
 mod context;
 mod events;
 mod expand;
@@ -39,6 +42,8 @@ mod summary;
 mod watch;
 
 pub(crate) use assembly::{First, Link, Then};
+#[cfg(not(any(loom, shuttle, steady)))]
+pub(crate) use basis::{Basis, StageBasis};
 pub(crate) use context::{Context, FailureSink, count};
 
 pub(crate) use parcel::{Depot, Port};

@@ -41,7 +41,9 @@ impl<'r, I, O> Place<'r, I, O> {
         let weigher = self.weigher.as_ref();
         let parcel = Parcel::weighed(made, weigher, self.stage, cx, &mut out.failed);
         if !parcel.items.is_empty() {
-            cx.meter(self.stage).learn(parcel.heaviest());
+            let meter = cx.meter(self.stage);
+            meter.learn(parcel.heaviest());
+            parcel.note_weight(meter);
             Arc::clone(&self.next).pass(parcel, cx, out);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::{Context, count};
+use super::context::{Context, Meter, count};
 use super::scheduler::{Produced, Settlement};
 use crate::error::Cause;
 use crate::item::ItemId;
@@ -162,6 +162,13 @@ impl<T> Parcel<T> {
         }
     }
 
+    /// Has `meter` note what the items weigh, where that is declared.
+    pub(crate) fn note_weight(&self, meter: &Meter) {
+        if let (Weights::Declared(_), Some(weights)) = (&self.weights, &meter.weights) {
+            weights.record(self.items.len() as u64, self.weight());
+        }
+    }
+
     pub(crate) fn id_at(&self, place: usize) -> ItemId {
         self.base.sibling(u64::from(self.items.offset(place)))
     }
@@ -200,7 +207,16 @@ impl<T> Desk<'_, '_, T> {
         mut queue: impl FnMut(Parcel<T>, Vec<u64>),
     ) {
         let mut needs = match self.per_item {
-            Some(per_item) => parcel.measure(per_item, self.stage, self.cx, failed),
+            Some(per_item) => {
+                let needs = parcel.measure(per_item, self.stage, self.cx, failed);
+                if let Some(noted) = &self.cx.meter(self.stage).needs {
+                    noted.record(
+                        needs.len() as u64,
+                        needs.iter().fold(0, |a, b| a.saturating_add(*b)),
+                    );
+                }
+                needs
+            }
             // Nothing is asked for, and nothing need be cut: no list of zeros.
             None if self.fits_whole(&parcel) => Vec::new(),
             None => vec![0; parcel.items.len()],

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::item::ItemId;
 use crate::report::Where;
 use crate::stage::{Quietly, Weigher, guard};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Ordering};
 
 /// The source of a run, its types forgotten.
 pub(crate) trait Pull<'r>: Send + Sync {
@@ -76,6 +76,9 @@ impl<'r, It: Iterator> Source<'r, It> {
         let mut source = self.items.lock();
         let source = source.get_mut();
         let known = source.size_hint().0 as u64;
+        if known > 1 && cx.source_promises.load(Ordering::Relaxed) == 0 {
+            cx.source_promises.store(1, Ordering::Relaxed);
+        }
         let weight = (*self.learned.lock()).max(size_of::<It::Item>() as u64);
         let most = cx.items_within(reach.most, weight);
         let promised = known >= most;
@@ -117,6 +120,9 @@ impl<'r, It: Iterator> Source<'r, It> {
         let made = (id, items.into(), 0);
         let parcel = Parcel::weighed(made, self.weigher.as_ref(), 0, cx, &mut out.failed);
         *self.learned.lock() = parcel.heaviest();
+        if self.weigher.is_some() {
+            parcel.note_weight(&cx.source);
+        }
         if !parcel.items.is_empty() {
             Arc::clone(&self.next).pass(parcel, cx, out);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::basis::Basis;
 use super::context::Context;
 use super::run::Run;
 use super::scheduler::{Halt, Nanos};
@@ -49,6 +50,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         report.most_aboard = scheduler.most_aboard();
         let most = scheduler.accounted().saturating_add(ledger.peak_booked());
         report.memory = board.memory.report(&names, most);
+        report.basis = Basis::of(&run.cx, scheduler);
         for (index, stage) in plan.stages.iter().enumerate() {
             let meter = run.cx.meter(index);
             let waits = scheduler.waits(stage.segment);

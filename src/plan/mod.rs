@@ -15,6 +15,7 @@
 //!    *reserve*, is the oldest item's alone, so that it can always go on. The
 //!    reserve is the most that a single item may ever need.
 
+mod design;
 mod display;
 #[cfg(feature = "serde")]
 mod json;
@@ -25,7 +26,9 @@ mod tables;
 mod tests;
 
 use std::ops::Range;
+use std::sync::Arc;
 
+pub(crate) use design::Design;
 pub(crate) use planner::plan;
 pub use tables::TablePlan;
 
@@ -161,6 +164,8 @@ pub struct Plan {
     /// One for each queue, the sink's last.
     pub(crate) segments: Vec<SegmentPlan>,
     notes: Vec<String>,
+    /// What it was made for, if that was a pipeline.
+    pub(crate) design: Option<Arc<Design>>,
 }
 
 /// What a plan gives one stage.
@@ -178,9 +183,9 @@ pub struct StagePlan {
     per_worker_origin: Option<String>,
     shared: u64,
     /// Whether the ledger is asked for each call.
-    counts_calls: bool,
+    pub(crate) counts_calls: bool,
     /// Whether outputs have a declared weight.
-    weighs_outputs: bool,
+    pub(crate) weighs_outputs: bool,
     /// Shallow sizes of an input and an output.
     sizes: (u64, u64),
     /// A `flat_map`: one item may be made into many.

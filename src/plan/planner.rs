@@ -115,6 +115,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         stages: stage_plans(budget, &specs, &drafts, &more),
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left(), settings),
+        design: None,
     })
 }
 

@@ -9,16 +9,20 @@ mod json;
 mod memory;
 mod recording;
 mod snapshot;
+#[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
+mod spread;
 mod stage;
 mod times;
 mod trace;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use memory::MemoryReport;
 pub(crate) use recording::{Recording, Sample, Samples, Track, Where, spans_for_each};
 pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, WaitsFor};
+pub(crate) use spread::Spread;
 pub use stage::StageReport;
 pub(crate) use times::Histogram;
 pub use times::ItemTimes;
@@ -116,6 +120,8 @@ pub struct Report {
     pub(crate) stalls: Vec<Stall>,
     pub(crate) stages: Vec<StageReport>,
     pub(crate) recording: Option<Arc<Recording>>,
+    /// What predictions are made from: the engine's, whose types are not known here.
+    pub(crate) basis: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Report {

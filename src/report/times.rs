@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::Spread;
 use crate::sync::{Figure, Ordering};
 
 /// Classes for each doubling: a percentile is off by a 32nd of itself at the most.
@@ -40,6 +41,16 @@ impl Histogram {
         if each > self.most.load(Ordering::Relaxed) {
             self.most.fetch_max(each, Ordering::Relaxed);
         }
+    }
+
+    /// What was counted, class by class.
+    pub(crate) fn spread(&self) -> Spread {
+        let get = |figure: &Figure| figure.load(Ordering::Relaxed);
+        let (most, loops) = (get(&self.most), get(&self.loops));
+        let classes = self.counts.iter().enumerate().map(|(class, count)| (class, get(count)));
+        let counted = classes.filter(|(_, count)| *count > 0);
+        let classes = counted.map(|(class, count)| (middle_of(class).min(most), count)).collect();
+        Spread { classes, loops }
     }
 
     /// What was counted, if anything was.

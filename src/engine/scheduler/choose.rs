@@ -96,14 +96,14 @@ impl<T> Scheduler<T> {
     /// Books what the step of `id` needs and takes it off its queue.
     fn admit(&mut self, index: usize, id: &ItemId) -> Result<(ItemId, T, u64), Refusal> {
         let queued = self.segments[index].queue.get(id).expect("who is asked for is queued");
-        let need = queued.need.times(self.segments[index].heft);
-        let wanted = queued.need.wanted();
+        let unscaled = queued.need;
+        let need = unscaled.times(self.segments[index].heft);
         let oldest = self.frontier.oldest() == Some(id);
         let step = book_step(&mut self.ledger, need, oldest)?;
         let live = self.frontier.get_mut(id).expect("what is queued is unfinished");
         self.largest_step = self.largest_step.max(live.cargo.bytes() + step.bytes());
         live.step = Some(step);
-        live.wanted = wanted;
+        live.need = unscaled;
         live.queued = false;
         live.since = self.clock;
         let entry = self.segments[index].queue.take(id).expect("it was looked at just now");

@@ -117,7 +117,7 @@ impl<T> Scheduler<T> {
 
     /// Bytes that were wanted for a call that takes `first` and `rest`.
     pub(crate) fn wanted_by_call(&self, first: &ItemId, rest: &[(ItemId, T)]) -> u64 {
-        let wanted = |id: &ItemId| self.frontier.get(id).map(|live| live.wanted);
+        let wanted = |id: &ItemId| self.frontier.get(id).map(|live| live.need.wanted());
         let ids = std::iter::once(first).chain(rest.iter().map(|(id, _)| id));
         ids.filter_map(wanted).fold(0, u64::saturating_add)
     }

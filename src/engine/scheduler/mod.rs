@@ -23,12 +23,14 @@
 
 mod choose;
 mod inspect;
+mod moments;
 mod pull;
 mod settle;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use inspect::Call;
+use moments::Moments;
 use pull::Source;
 pub(crate) use pull::{Pulled, Reach};
 
@@ -36,7 +38,7 @@ use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
 use crate::plan::{PARCEL_ITEMS, PARCEL_NANOS, Plan};
-use crate::queue::{AgeQueue, Entry};
+use crate::queue::{AgeQueue, Entry, Need};
 use crate::report::{Track, Where};
 
 /// Nanoseconds since the run began.
@@ -137,8 +139,8 @@ struct Live {
     step: Option<Permit>,
     /// That step is the first of a worker that keeps something.
     begins_worker: bool,
-    /// What was wanted for that step, before it was known how much calls really take.
-    wanted: u64,
+    /// What that step needs, before it was known how much calls really take.
+    need: Need,
     items: u64,
     segment: usize,
     queued: bool,
@@ -183,6 +185,8 @@ struct Segment<T> {
     partial_since: Option<Nanos>,
     waited: Waits,
     nanos_per_item: f64,
+    /// Whether calls on more bytes take longer.
+    moments: Moments,
 }
 
 impl<T> Segment<T> {
@@ -248,6 +252,7 @@ impl<T> Scheduler<T> {
             partial_since: None,
             waited: Waits::default(),
             nanos_per_item: 0.0,
+            moments: Moments::default(),
         });
         Self {
             ledger: Ledger::new(plan.line, plan.reserve),
@@ -376,7 +381,10 @@ impl<T> Scheduler<T> {
         if !slot.waits {
             self.computing -= 1;
         }
-        self.exchange(settlement, dropped);
+        let items = settlement.items;
+        if let Some(held) = self.exchange(settlement, dropped) {
+            self.segments[segment].moments.note(items, held, took);
+        }
     }
 
     /// The next parcel for a consumer outside, if there is one. The consumer
@@ -446,6 +454,16 @@ impl<T> Scheduler<T> {
     /// The most items that were aboard at once.
     pub(crate) fn most_aboard(&self) -> u64 {
         self.most_aboard
+    }
+
+    /// Workers of `segment` that were called.
+    pub(crate) fn begun_workers(&self, segment: usize) -> usize {
+        self.segments[segment].built
+    }
+
+    /// How far the time of calls of `segment` went with the bytes they worked on, 0 to 1.
+    pub(crate) fn time_follows_bytes(&self, segment: usize) -> f64 {
+        self.segments[segment].moments.correlation()
     }
 
     pub(crate) fn waits(&self, segment: usize) -> Waits {

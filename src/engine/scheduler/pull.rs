@@ -108,7 +108,8 @@ impl<T> Scheduler<T> {
         let unpromised = self.source.unpromised && self.source.quick_pulls > 0 && most > 1;
         let id = ItemId::new(self.source.read);
         let wanted = self.source.item_weight.saturating_mul(most);
-        let guess = Need { declared: 0, learned: wanted }.times(self.source.heft);
+        let need = Need { declared: 0, learned: wanted };
+        let guess = need.times(self.source.heft);
         let oldest = self.frontier.is_empty();
         let step = book_step(&mut self.ledger, guess, oldest);
         self.source.hungry = step.is_err();
@@ -116,7 +117,7 @@ impl<T> Scheduler<T> {
         let cargo = self.ledger.charge(0, Account::Common);
         let step = Some(step);
         let (items, segment, queued, begins_worker) = (0, 0, false, false);
-        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
+        let live = Live { cargo, step, begins_worker, need, items, segment, queued, since };
         self.frontier.enter(id.clone(), live);
         self.source.pulling = true;
         self.source.since = self.clock;
@@ -150,9 +151,10 @@ impl<T> Scheduler<T> {
         let cargo = self.ledger.charge(0, Account::Common);
         let mut step = self.ledger.charge(0, Account::Common);
         let room = self.ledger.admit(&mut step, self.source.item_weight);
-        let wanted = room.map_or(0, |()| self.source.item_weight);
+        let learned = room.map_or(0, |()| self.source.item_weight);
+        let need = Need { declared: 0, learned };
         let (step, items, segment, queued, begins_worker) = (Some(step), 0, 0, false, false);
-        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
+        let live = Live { cargo, step, begins_worker, need, items, segment, queued, since };
         self.frontier.enter(ItemId::new(self.source.read), live);
         id
     }

@@ -3,12 +3,23 @@
 use super::{Live, Nanos, Produced, Scheduler, Settlement};
 use crate::item::ItemId;
 use crate::ledger::{Account, Refusal};
-use crate::queue::AgeQueue;
+use crate::queue::{AgeQueue, Need};
 
 impl<T> Scheduler<T> {
-    pub(super) fn exchange(&mut self, settlement: &mut Settlement<T>, dropped: &mut Vec<T>) {
+    /// Returns the bytes that the step worked on: what the consumed held, and what it asked
+    /// for or made, if that is more; unless a worker's state was built meanwhile.
+    pub(super) fn exchange(
+        &mut self,
+        settlement: &mut Settlement<T>,
+        dropped: &mut Vec<T>,
+    ) -> Option<u64> {
+        let (mut held, mut asked, mut builds) = (0, 0, false);
+        let output = settlement.weight();
         for id in settlement.consumed.drain(..) {
             let live = self.frontier.leave(&id).expect("only a live parcel is consumed");
+            held += live.cargo.bytes();
+            asked = live.need.declared.saturating_add(asked);
+            builds |= live.begins_worker;
             self.aboard -= live.items;
             self.release(live);
         }
@@ -29,6 +40,7 @@ impl<T> Scheduler<T> {
         settlement.items = 0;
         self.most_aboard = self.most_aboard.max(self.aboard);
         self.ask_again();
+        (!builds).then_some(output.max(asked).saturating_add(held))
     }
 
     /// Bytes were released: whoever was refused may ask again.
@@ -69,8 +81,8 @@ impl<T> Scheduler<T> {
         let Produced { id, segment, entry, .. } = produced;
         let cargo = self.ledger.charge(0, Account::Common);
         let (items, since) = (entry.items, self.clock);
-        let (step, begins_worker, wanted, queued) = (None, false, 0, true);
-        let live = Live { cargo, step, begins_worker, wanted, items, segment, queued, since };
+        let (step, begins_worker, need, queued) = (None, false, Need::default(), true);
+        let live = Live { cargo, step, begins_worker, need, items, segment, queued, since };
         self.aboard += entry.items;
         self.frontier.enter(id.clone(), live);
         let queue = &mut self.segments[segment];

@@ -20,19 +20,6 @@ const IDEAL: Machine = Machine {
     spawn: 0,
 };
 
-/// As measured on two cores: four turns take 1.9 us on one, 6 us where both take turns.
-const MEASURED: Machine = Machine {
-    hold_own: 300,
-    hold_other: 1_350,
-    step: 175,
-    pass: 150,
-    lock_spin: 3_000,
-    wake: 6_000,
-    woken_after: 14_000,
-    look: 25,
-    spawn: 20_000,
-};
-
 /// A call that takes so many nanoseconds.
 fn takes(clock: &VirtualClock, nanos: fn(u64) -> u64) -> impl Fn(u64) -> u64 + Send + use<> {
     let clock = clock.clone();
@@ -133,7 +120,7 @@ fn what_a_sequential_run_delivers_is_delivered_in_order() {
         .then(Stage::cpu("filter").filter_map(move |item| kept(&item).then_some(item)))
         .then(Stage::memory("work", Footprint::none()).map(works))
         .ordered();
-    let (forecast, out) = simulate(&clock, pipeline, (500, 7), &MEASURED);
+    let (forecast, out) = simulate(&clock, pipeline, (500, 7), &Machine::TYPICAL);
     let wanted: Vec<u64> = (0..500).flat_map(children).filter(kept).collect();
     assert_eq!(out.iter().map(|(item, _)| *item).collect::<Vec<_>>(), wanted);
     assert!(out.is_sorted_by_key(|(_, at)| *at), "time does not run backwards");
@@ -174,7 +161,7 @@ fn the_same_run_comes_out_the_same() {
     let forecasts = [(); 2].map(|()| {
         let pipeline =
             Pipeline::new(Stage::cpu("a").map(takes(&clock, |item| item * 7_919 % 100_000)));
-        let (forecast, out) = simulate(&clock, pipeline, (5_000, 48), &MEASURED);
+        let (forecast, out) = simulate(&clock, pipeline, (5_000, 48), &Machine::TYPICAL);
         let costs = forecast.costs;
         (elapsed(&forecast), costs.threads, (costs.steps, costs.locks, costs.wakes), out)
     });
@@ -192,7 +179,7 @@ fn what_is_left_of_a_heavy_parcel_is_shared_with_those_who_have_nothing_to_do() 
     for ordered in [false, true] {
         let pipeline = Pipeline::new(stages());
         let pipeline = if ordered { pipeline.ordered() } else { pipeline };
-        let (forecast, out) = simulate(&clock, pipeline, (4_040, 4), &MEASURED);
+        let (forecast, out) = simulate(&clock, pipeline, (4_040, 4), &Machine::TYPICAL);
         assert_eq!(out.len(), 4_040);
         assert!((11 * MS..28 * MS).contains(&elapsed(&forecast)), "{}", elapsed(&forecast));
     }
@@ -208,7 +195,7 @@ fn sixty_four_cores_are_at_work_at_twenty_microseconds_an_item() {
             .then(Stage::memory("b", Footprint::none()).map(takes(&clock, |_| 10_000)))
             .then(Stage::cpu("c").map(takes(&clock, |_| 5_000)));
         let pipeline = if ordered { pipeline.ordered() } else { pipeline };
-        let (forecast, out) = simulate(&clock, pipeline, (320_000, 64), &MEASURED);
+        let (forecast, out) = simulate(&clock, pipeline, (320_000, 64), &Machine::TYPICAL);
         assert_eq!(out.len(), 320_000);
         let efficiency = forecast.efficiency();
         assert!((0.93..1.0).contains(&efficiency), "{efficiency}, ordered: {ordered}");

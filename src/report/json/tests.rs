@@ -71,6 +71,7 @@ fn report() -> Report {
         stalls: vec![stall],
         stages: vec![stage],
         recording: None,
+        basis: None,
     }
 }
 

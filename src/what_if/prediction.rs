@@ -1,0 +1,114 @@
+//! What a run on another budget would come to.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::engine::simulation::Forecast;
+use crate::plan::Plan;
+use crate::units::Bytes;
+
+/// What a run on another budget would come to. Made by
+/// [`Report::what_if`](crate::Report::what_if), which tells what is assumed.
+///
+/// ```text
+/// 10000000 items in 2718.281 s, 3678.8 a second; 1.2 GiB of the budget's 4.0 GiB at most
+/// limited by the cores; apply takes 61 % of their time
+/// (28571 items were simulated, the others go on like the second half of these)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    plan: Plan,
+    items: u64,
+    simulated: u64,
+    elapsed: Duration,
+    held: u64,
+    bottleneck: Option<String>,
+}
+
+impl Prediction {
+    pub(super) fn new(
+        forecast: Forecast,
+        plan: Plan,
+        (items, simulated): (u64, u64),
+        elapsed: Duration,
+    ) -> Self {
+        let Forecast { report, .. } = forecast;
+        let (held, bottleneck) = (report.peak_reserved(), report.bottleneck());
+        Self { plan, items, simulated, elapsed, held, bottleneck }
+    }
+
+    /// How the pipeline would use the budget.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Items of the source.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Items that were simulated: all of them, or so many that the others can be taken to
+    /// go on like the second half of these.
+    #[must_use]
+    pub fn simulated(&self) -> u64 {
+        self.simulated
+    }
+
+    /// Wall time from the start of the run to its end, the building of workers' states
+    /// included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Items of the source a second, over the whole run.
+    #[must_use]
+    pub fn items_per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.items as f64 / seconds } else { 0.0 }
+    }
+
+    /// The most that items aboard would be granted at once, bytes; never more than the
+    /// plan's [`line`](Plan::line).
+    #[must_use]
+    pub fn peak_reserved(&self) -> u64 {
+        self.held
+    }
+
+    /// The most memory that the run would stand for, bytes: what the plan sets aside for
+    /// stages and tables, and what items are granted at once beside it. As declared: what
+    /// [`Report::what_if`](crate::Report::what_if) assumes of real memory is told there.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.plan.memory() - self.plan.line() + self.held
+    }
+
+    /// What the run would be limited by, as [`Report::bottleneck`](crate::Report::bottleneck)
+    /// tells it of one that was.
+    #[must_use]
+    pub fn bottleneck(&self) -> Option<&str> {
+        self.bottleneck.as_deref()
+    }
+}
+
+impl fmt::Display for Prediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { items, simulated, .. } = self;
+        let (seconds, rate) = (self.elapsed.as_secs_f64(), self.items_per_second());
+        let (peak, memory) = (Bytes(self.peak_bytes()), Bytes(self.plan.memory()));
+        write!(f, "{items} items in {seconds:.3} s, {rate:.1} a second; ")?;
+        write!(f, "{peak} of the budget's {memory} at most")?;
+        if let Some(bottleneck) = &self.bottleneck {
+            write!(f, "\nlimited by {bottleneck}")?;
+        }
+        if simulated < items {
+            write!(
+                f,
+                "\n({simulated} items were simulated, the others go on like the second half of these)"
+            )?;
+        }
+        Ok(())
+    }
+}

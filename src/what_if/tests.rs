@@ -1,0 +1,277 @@
+//! Predictions beside simulated runs of the pipelines they are about, and numbers that can
+//! be worked out by hand.
+
+use std::time::Duration;
+
+use super::*;
+use crate::pipeline::{Pipeline, PipelineBuilder};
+use crate::units::{GIB, MIB};
+use crate::{Cause, Footprint, Stage};
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000_000;
+
+type Builder = PipelineBuilder<'static, u64, u64>;
+
+/// A call that takes so many nanoseconds.
+fn takes(clock: &VirtualClock, nanos: fn(u64) -> u64) -> impl Fn(u64) -> u64 + Send + use<> {
+    let clock = clock.clone();
+    move |item| {
+        clock.pass(nanos(item));
+        item
+    }
+}
+
+/// A number that looks random.
+fn mix(seed: u64) -> u64 {
+    let a = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let b = (a ^ (a >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    b ^ (b >> 32)
+}
+
+/// The report of a simulated run.
+fn run(build: fn(&VirtualClock) -> Builder, budget: &Budget, items: u64) -> Report {
+    let clock = VirtualClock::new();
+    let pipeline = build(&clock).build(budget).expect("it fits");
+    let forecast = pipeline.job().simulate(0..items, drop, &clock, &Machine::TYPICAL);
+    forecast.expect("nothing fails").report
+}
+
+/// How far the prediction of a run of `items` on `there` from a run of `seen` items on
+/// `here` is off.
+fn off(
+    build: fn(&VirtualClock) -> Builder,
+    (here, seen): (&Budget, u64),
+    (there, items): (&Budget, u64),
+) -> f64 {
+    let prediction = run(build, here, seen).what_if_items(there, items).expect("it fits");
+    let real = run(build, there, items);
+    assert_eq!(prediction.items(), items);
+    prediction.elapsed().as_secs_f64() / real.elapsed().as_secs_f64() - 1.0
+}
+
+fn even(clock: &VirtualClock) -> Builder {
+    Pipeline::new(Stage::cpu("a").map(takes(clock, |_| 100 * US)))
+        .then(Stage::memory("b", Footprint::none()).map(takes(clock, |_| 200 * US)))
+}
+
+/// Most of the time is in few items; a filter and a light stage.
+fn uneven(clock: &VirtualClock) -> Builder {
+    let tail = takes(clock, |item| 10 * US * (1 << (mix(item).trailing_zeros().min(9))));
+    Pipeline::new(Stage::cpu("tail").map(tail).weigh(|_| 64))
+        .then(
+            Stage::cpu("filter").filter_map(|item: u64| (!item.is_multiple_of(3)).then_some(item)),
+        )
+        .then(Stage::memory("light", Footprint::none()).map(takes(clock, |_| 2 * US)))
+}
+
+fn families(clock: &VirtualClock) -> Builder {
+    let drawn = clock.clone();
+    let expand = Stage::cpu("expand").flat_map(move |item| {
+        let clock = drawn.clone();
+        (0..mix(item) % 40).map(move |child| {
+            clock.pass(5 * US);
+            40 * item + child
+        })
+    });
+    Pipeline::new(expand)
+        .then(Stage::memory("work", Footprint::none()).map(takes(clock, |_| 30 * US)))
+}
+
+fn batches(clock: &VirtualClock) -> Builder {
+    let batch = clock.clone();
+    let together = Stage::memory("together", Footprint::none()).map_batch(8, move |items| {
+        batch.pass(40 * US * items.len() as u64);
+        items
+    });
+    Pipeline::new(Stage::cpu("one").map(takes(clock, |_| 50 * US))).then(together)
+}
+
+fn size(item: u64) -> u64 {
+    (8 + mix(item) % 56) * MIB
+}
+
+/// Large items, of which the larger take longer; the second stage waits.
+fn blocks(clock: &VirtualClock) -> Builder {
+    let grow = Stage::memory("grow", Footprint::per_item(|item| size(*item)));
+    let wait = Stage::memory("wait", Footprint::none()).workers(16);
+    Pipeline::new(
+        grow.map(takes(clock, |item| size(item) / MIB * 10 * US)).weigh(|item| size(*item)),
+    )
+    .then(wait.map(takes(clock, |item| size(item) / MIB * 100 * US)))
+    .largest_item(64 * MIB)
+}
+
+/// One of ten is forty times as large, and takes as many times longer to make.
+fn few_large(clock: &VirtualClock) -> Builder {
+    let size = |item: u64| if mix(item).is_multiple_of(10) { 160 * MIB } else { 4 * MIB };
+    let grow = Stage::memory("grow", Footprint::per_item(move |item| size(*item)));
+    let (grows, waits) = (clock.clone(), clock.clone());
+    let grow = grow.map(move |item| {
+        grows.pass(size(item) / MIB * 500 * US);
+        item
+    });
+    let wait = Stage::memory("wait", Footprint::none()).workers(8).map(move |item| {
+        waits.pass(5 * MS + size(item) / MIB * 20 * US);
+        item
+    });
+    Pipeline::new(grow.weigh(move |item| size(*item))).then(wait)
+}
+
+#[test]
+fn one_core_tells_what_more_would_do() {
+    let one = Budget::new(GIB, 1);
+    for (build, items, most) in [
+        (even as fn(&VirtualClock) -> Builder, 6_000, 0.03),
+        (uneven, 30_000, 0.03),
+        (families, 2_000, 0.03),
+        (batches, 6_000, 0.03),
+    ] {
+        for cores in [1, 2, 4, 16] {
+            let there = Budget::new(GIB, cores);
+            let off = off(build, (&one, items), (&there, items));
+            assert!(off.abs() < most, "{items} items, {cores} cores: {off}");
+        }
+    }
+}
+
+#[test]
+fn much_memory_tells_what_less_would_do() {
+    let much = Budget::new(4 * GIB, 4);
+    for mebibytes in [2_048, 512, 256, 192, 128] {
+        let there = Budget::new(mebibytes * MIB, 4);
+        let off = off(blocks, (&much, 1_000), (&there, 1_000));
+        assert!(off.abs() < 0.03, "{mebibytes} MiB: {off}");
+    }
+    let much = Budget::new(1_280 * MIB, 2);
+    for mebibytes in [1_280, 640, 448, 328] {
+        let there = Budget::new(mebibytes * MIB, 2);
+        let off = off(few_large, (&much, 1_000), (&there, 1_000));
+        assert!(off.abs() < 0.02, "{mebibytes} MiB: {off}");
+    }
+    let much = Budget::new(4 * GIB, 4);
+    let tight = run(blocks, &Budget::new(128 * MIB, 4), 1_000);
+    let off = tight.what_if(&much).expect("it fits").elapsed().as_secs_f64()
+        / run(blocks, &much, 1_000).elapsed().as_secs_f64();
+    assert!((off - 1.0).abs() < 0.05, "and the other way round: {off}");
+}
+
+#[test]
+fn a_prediction_comes_to_what_is_worked_out_by_hand() {
+    // 300 us an item, on 1 core and on 4, give or take what the machinery costs.
+    let report = run(even, &Budget::new(GIB, 1), 1_000);
+    for (cores, millis) in [(1, 300.0), (4, 75.0)] {
+        let prediction = report.what_if(&Budget::new(GIB, cores)).expect("it fits");
+        let part = prediction.elapsed().as_secs_f64() * 1e3 / millis;
+        assert!((1.0..1.03).contains(&part), "{cores} cores: {part}");
+        assert!((prediction.items_per_second() * prediction.elapsed().as_secs_f64()) > 999.0);
+        assert!(prediction.bottleneck().is_some_and(|limit| limit.starts_with("the cores")));
+    }
+}
+
+#[test]
+fn a_stage_that_waits_goes_on_to_take_no_core() {
+    let wait = |clock: &VirtualClock| {
+        let stage = Stage::memory("wait", Footprint::none()).workers(8);
+        Pipeline::new(stage.map(takes(clock, |_| 10 * MS)))
+    };
+    let report = run(wait, &Budget::new(GIB, 1), 160);
+    let prediction = report.what_if(&Budget::new(GIB, 2)).expect("it fits");
+    assert!(prediction.elapsed().abs_diff(Duration::from_millis(200)) < Duration::from_millis(2));
+}
+
+#[test]
+fn long_runs_go_on_as_the_simulated_part_does() {
+    let one = Budget::new(GIB, 1);
+    let report = run(even, &one, 500);
+    let long = report.what_if_items(&Budget::new(GIB, 4), 10_000_000).expect("it fits");
+    assert!(long.simulated() <= 500_000);
+    let part = long.elapsed().as_secs_f64() / 750.0;
+    assert!((1.0..1.03).contains(&part), "{part}");
+    // Where the whole can be simulated, too.
+    let there = Budget::new(GIB, 4);
+    let off = off(families, (&one, 5_000), (&there, 20_000));
+    assert!(off.abs() < 0.03, "{off}");
+}
+
+#[test]
+fn what_happens_once_is_not_multiplied() {
+    let slow = || std::thread::sleep(Duration::from_millis(200));
+    let call = |(): &mut (), item: u64| {
+        std::thread::sleep(Duration::from_millis(1));
+        item
+    };
+    let stage = Stage::memory("model", Footprint::per_worker(MIB)).with_state(slow).map(call);
+    let pipeline = Pipeline::new(stage).build(&Budget::new(GIB, 1)).expect("it fits");
+    let report = pipeline.run(0..40, drop).expect("nothing fails");
+    let busy = report.stages()[0].busy().as_secs_f64() / 40.0;
+    let predict = |items| {
+        let prediction = report.what_if_items(&Budget::new(GIB, 1), items).expect("it fits");
+        prediction.elapsed().as_secs_f64()
+    };
+    let (few, many) = (predict(1_000), predict(3_000));
+    assert!(few > 0.2 + 1_000.0 * busy && few < 0.5 + 1_100.0 * busy, "{few}");
+    assert!(((many - few) / (2_000.0 * busy) - 1.0).abs() < 0.05, "{few}, {many}");
+}
+
+#[test]
+fn what_does_not_fit_is_told_as_the_planner_tells_it() {
+    let build = |clock: &VirtualClock| {
+        let stage = Stage::memory("model", Footprint::per_worker(100 * MIB));
+        Pipeline::new(stage.map(takes(clock, |_| MS)))
+    };
+    let report = run(build, &Budget::new(GIB, 2), 100);
+    let small = Budget::new(64 * MIB, 2);
+    let told = report.what_if(&small).expect_err("no worker fits");
+    let planned = build(&VirtualClock::new()).plan(&small).expect_err("nor does it here");
+    assert_eq!(told.to_string(), planned.to_string());
+    assert!(matches!(told, Error::NoRoom { ref stage, .. } if stage == "model"), "{told}");
+}
+
+#[test]
+fn an_item_that_is_too_large_is_told() {
+    let build = |clock: &VirtualClock| {
+        let stage = Stage::memory("a", Footprint::per_item(|item| size(*item)));
+        Pipeline::new(stage.map(takes(clock, |_| MS)))
+    };
+    let report = run(build, &Budget::new(GIB, 2), 500);
+    let told = report.what_if(&Budget::new(100 * MIB, 2)).expect_err("63 MiB of 50");
+    let Error::Item(item) = &told else { panic!("{told}") };
+    assert!(matches!(item.cause(), Cause::TooLarge { .. }), "{told}");
+}
+
+#[test]
+fn what_is_held_is_predicted() {
+    let budget = Budget::new(512 * MIB, 4);
+    let prediction =
+        run(blocks, &Budget::new(4 * GIB, 4), 1_000).what_if(&budget).expect("it fits");
+    let real = run(blocks, &budget, 1_000);
+    assert!(prediction.peak_reserved() <= prediction.plan().line());
+    let part = prediction.peak_reserved() as f64 / real.peak_reserved() as f64;
+    assert!((part - 1.0).abs() < 0.1, "{part}");
+    assert!(prediction.peak_bytes() <= budget.memory());
+}
+
+#[test]
+fn a_run_that_read_nothing_predicts_nothing() {
+    let report = run(even, &Budget::new(GIB, 1), 0);
+    for report in [report, Report::default()] {
+        let told = report.what_if(&Budget::new(GIB, 1)).expect_err("nothing to go by");
+        assert!(matches!(told, Error::Setting { value: 0, .. }), "{told}");
+    }
+}
+
+#[test]
+fn a_prediction_reads_well() {
+    let report = run(even, &Budget::new(GIB, 1), 1_000);
+    let text = report.what_if_items(&Budget::new(GIB, 2), 1_000_000).expect("it fits").to_string();
+    let lines: Vec<_> = text.lines().collect();
+    let [first, limit, how] = lines[..] else { panic!("{text}") };
+    assert!(first.starts_with("1000000 items in 15"), "{first}");
+    assert!(
+        first.contains("a second; ") && first.ends_with("of the budget's 1.0 GiB at most"),
+        "{first}"
+    );
+    assert!(limit.starts_with("limited by the cores; b takes"), "{limit}");
+    assert!(how.ends_with("others go on like the second half of these)"), "{how}");
+}
