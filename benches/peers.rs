@@ -15,7 +15,7 @@
 //! | file | one purpose |
 //! |---|---|
 //! | `job` | items and stages, and what of them is the same for all competitors |
-//! | `loads` | the jobs of W1, W2, W3 and W6 |
+//! | `loads` | the jobs of W1, W2, W3, W6 and W7 |
 //! | `rivals` | a job done by each peer, as its users would write it |
 //! | `ours` | a job done by Plimsoll |
 //! | `blocks`, `block_rivals` | W4 and W4b: items that grow to many MiB |

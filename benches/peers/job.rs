@@ -58,6 +58,36 @@ pub(crate) trait Job: Sync {
     }
 }
 
+/// A job whose source does not know how many items it has.
+pub(crate) struct Unpromised<J>(pub(crate) J);
+
+impl<J: Job> Job for Unpromised<J> {
+    type Item = J::Item;
+    const STAGES: usize = J::STAGES;
+    const SMALL: bool = J::SMALL;
+
+    fn items(&self) -> u64 {
+        self.0.items()
+    }
+
+    fn item(&self, index: u64) -> Self::Item {
+        self.0.item(index)
+    }
+
+    fn stage(&self, stage: usize, item: Self::Item) -> Self::Item {
+        self.0.stage(stage, item)
+    }
+
+    fn deliver(&self, item: Self::Item, sink: &mut Sink) {
+        self.0.deliver(item, sink);
+    }
+
+    fn source(&self) -> impl Iterator<Item = Self::Item> + Send {
+        // No bound from below is left, and nothing is filtered.
+        self.0.source().filter(|_| true)
+    }
+}
+
 /// A job in chunks, as people make them by hand.
 pub(crate) struct Chunked<J: 'static>(pub(crate) &'static J, pub(crate) u64);
 

@@ -4,7 +4,7 @@ use crate::block_rivals;
 use crate::blocks::{Blocks, MIB, Second};
 use crate::common::cores;
 use crate::cross_reference::{self, Products};
-use crate::job::{Chunked, Job, Outcome, Scale, Setting};
+use crate::job::{Chunked, Job, Outcome, Scale, Setting, Unpromised};
 use crate::loads::{self, Coarse, Trivial};
 use crate::{ours, rivals, timely};
 
@@ -62,6 +62,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Table> {
     tables.push(coarse("W6 first", "heavy first", loads::uneven(scale, |_| 0), false));
     tables.push(coarse("W6 last", "heavy last", loads::uneven(scale, |_| 2), false));
     tables.push(coarse("W6 moving", "heavy moving", loads::uneven(scale, thirds), false));
+    tables.push(unpromised(scale));
     tables
 }
 
@@ -104,6 +105,14 @@ fn trivial(scale: Scale, name: &'static str, ordered: bool) -> Table {
         share: 1.0 / cores() as f64,
         budget: None,
     }
+}
+
+/// What W1 is with the sources that most programs have: lines, records, what is filtered.
+fn unpromised(scale: Scale) -> Table {
+    let job: &'static _ = Box::leak(Box::new(Unpromised(Trivial::new(scale))));
+    let (title, items) = ("3 trivial stages, a source that does not know its length", job.items());
+    let (rivals, share) = (each(job, false, &[111]), 1.0 / cores() as f64);
+    Table { name: "W7", title, items, rounds: 7, rivals, share, budget: None }
 }
 
 fn coarse<const STAGES: usize>(

@@ -438,6 +438,7 @@ impl<O, It: Iterator<Item = O> + Send> Children<O> for Rest<It> {
     fn take(&mut self, most: usize, watch: Watch<'_>, out: &mut Vec<O>) -> Result<bool, Cause> {
         let stretch = watch.stretch(most);
         guard(|| {
+            out.reserve(self.0.size_hint().0.min(most));
             // Each draw gets somewhere, however long it was before it began.
             while out.len() < most && (out.is_empty() || !watch.is_waited_for()) {
                 for _ in 0..stretch.min(most - out.len()) {

@@ -123,18 +123,18 @@ impl<T> Scheduler<T> {
     /// [`Takers::bit`]s. None while there are outputs for the sink, which takes one parcel at
     /// a time: then it may well be what everybody waits for.
     pub(crate) fn takers(&self) -> u64 {
-        let sink = self.segments.len() - 1;
-        if self.segments[sink].running > 0 || self.deliverable().is_some() {
-            return 0;
-        }
+        let (sink, others) = self.segments.split_last().expect("a run has a sink");
+        let has_core = self.computing < self.cores;
         let lacks = |segment: &Segment<T>| {
-            segment.queue.is_empty()
+            (segment.waits || has_core)
                 && segment.running < segment.workers
-                && (segment.waits || self.computing < self.cores)
+                && segment.queue.is_empty()
                 && segment.may_take_worker(self.spare)
         };
-        let those = self.segments[..sink].iter().enumerate().filter(|(_, each)| lacks(each));
-        those.fold(0, |bits, (index, _)| bits | Takers::bit(index))
+        let those = others.iter().enumerate().filter(|(_, each)| lacks(each));
+        let bits = those.fold(0, |bits, (index, _)| bits | Takers::bit(index));
+        let is_delivering = || sink.running > 0 || self.deliverable().is_some();
+        if bits == 0 || is_delivering() { 0 } else { bits }
     }
 
     pub(super) fn is_blocked_downstream(&self, index: usize) -> bool {
