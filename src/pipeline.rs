@@ -109,10 +109,9 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Lets at most `items` items be aboard: read and without a fate yet. Default:
-    /// 16,384 on up to 16 cores, beyond that 64 times the square of the cores. While that
-    /// many are aboard the source is not read; outputs that wait for their turn are
-    /// aboard, too. What a `flat_map` makes may exceed
-    /// it, within the line.
+    /// 8,192 for each core, and as many again. While that many are aboard the source is not
+    /// read; outputs that wait for their turn are aboard, too. What a `flat_map` makes may
+    /// exceed it, within the line.
     pub fn window(mut self, items: u64) -> Self {
         self.design.window = Some(items);
         self

@@ -46,14 +46,11 @@ pub(crate) struct Settings {
     pub(crate) largest_item: Option<u64>,
 }
 
-/// Items aboard at the most on `cores`, unless the pipeline says otherwise: some parcels for
-/// each core, which grow with the cores that share the scheduler.
+/// Items aboard at the most on `cores`, unless the pipeline says otherwise: the largest parcel
+/// for each core, and one that is read meanwhile.
 pub(crate) fn default_window(cores: usize) -> u64 {
-    let cores = cores as u64;
-    LEAST_WINDOW.max(cores.saturating_mul(cores).saturating_mul(64))
+    PARCEL_ITEMS.saturating_mul(cores as u64 + 1)
 }
-
-const LEAST_WINDOW: u64 = 16_384;
 
 /// Time that a parcel of small items should take in its slowest segment, nanoseconds: long
 /// enough that the cost of its steps is less than a hundredth, short enough to keep latency
