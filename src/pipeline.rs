@@ -109,7 +109,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Lets at most `items` items be aboard: read and without a fate yet. Default:
-    /// 8,192 for each core, and as many again. While that many are aboard the source is not
+    /// 8,192 for each core, and twice that on one. While that many are aboard the source is not
     /// read; outputs that wait for their turn are aboard, too. What a `flat_map` makes may
     /// exceed it, within the line.
     pub fn window(mut self, items: u64) -> Self {

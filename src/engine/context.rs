@@ -110,6 +110,13 @@ impl Meter {
         busy
     }
 
+    /// What an item took so far, on average; for ever before the first.
+    fn nanos_per_item(&self) -> Nanos {
+        let (items, busy) = (&self.items, &self.busy_nanos);
+        let busy = busy.load(Ordering::Relaxed);
+        busy.checked_div(items.load(Ordering::Relaxed)).unwrap_or(Nanos::MAX)
+    }
+
     /// Books how long `items` took together.
     pub(crate) fn time(&self, items: usize, busy: Nanos) {
         if let Some(times) = &self.times {
@@ -188,8 +195,15 @@ impl<'r> Context<'r> {
         stage.map_or_else(|| "(sink)".to_owned(), |stage| stage.name.clone())
     }
 
-    /// What a step of `segment` that begins now with `id` keeps an eye on.
-    pub(crate) fn watch(&self, id: &ItemId, segment: usize, now: Nanos) -> Watch<'_> {
+    /// What a step of `segment` that begins now with `id` keeps an eye on; `meter` knows what
+    /// such steps take.
+    pub(crate) fn watch(
+        &self,
+        id: &ItemId,
+        segment: usize,
+        meter: &Meter,
+        now: Nanos,
+    ) -> Watch<'_> {
         Watch {
             end: self.signals.end(),
             source_index: id.source_index(),
@@ -200,6 +214,7 @@ impl<'r> Context<'r> {
             clock: &self.clock,
             begun: now,
             least: self.plan.least_share(),
+            nanos_per_item: meter.nanos_per_item(),
         }
     }
 

@@ -87,7 +87,7 @@ where
         let stage = self.place.stage;
         let light = cx.items_within(most, cx.meter(stage).learned().max(size_of::<O>() as u64));
         let mut children = Vec::new();
-        let watch = cx.watch(&opened.id, self.place.segment, out.at);
+        let watch = cx.watch(&opened.id, self.place.segment, cx.meter(stage), out.at);
         let ended = opened.children.take(light as usize, watch, &mut children);
         let meter = cx.meter(stage);
         let took = out.lap(Where::stage(stage), 0, cx.clock.nanos());
@@ -206,7 +206,7 @@ where
         out.consumed.push(id);
         let most = cx.parcel_items();
         let begun_with = out.items;
-        let watch = cx.watch(&base, node.place.segment, out.at);
+        let watch = cx.watch(&base, node.place.segment, cx.meter(node.place.stage), out.at);
         let mut items = items.into_iter();
         let mut done = 0;
         while let Some((offset, item)) = items.next() {

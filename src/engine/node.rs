@@ -160,11 +160,11 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) -> (Yield<O>, Option<u32>) {
-        let watch = cx.watch(first, self.place.segment, out.at);
+        let meter = cx.meter(self.place.stage);
+        let watch = cx.watch(first, self.place.segment, meter, out.at);
         let mut yielded = self.step.run(items, watch);
         let called = items.taken() - yielded.cancelled as usize;
         let took = out.lap(Where::stage(self.place.stage), called, cx.clock.nanos());
-        let meter = cx.meter(self.place.stage);
         meter.time(called, meter.record(called, took, yielded.set_up));
         let ended = yielded.broken.is_some() || watch.is_abandoned();
         if ended || (watch.fail_fast && !yielded.failures.is_empty()) {

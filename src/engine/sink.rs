@@ -59,7 +59,7 @@ where
         // The sink is one worker's at a time; the lock is never waited for.
         let mut sink = self.sink.sink.lock();
         let call = sink.get_mut();
-        let unwatched = cx.watch(&base, self.sink.segment, out.at).unwatched(items.len());
+        let unwatched = cx.watch(&base, self.sink.segment, &cx.sink, out.at).unwatched(items.len());
         let ended = guard(|| {
             let mut items = Lent::from(&mut items);
             while items.len() > 0 && !cx.signals.is_stopped() {

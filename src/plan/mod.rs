@@ -47,9 +47,10 @@ pub(crate) struct Settings {
 }
 
 /// Items aboard at the most on `cores`, unless the pipeline says otherwise: the largest parcel
-/// for each core, and one that is read meanwhile.
+/// for each core, so that none need wait for another's; on one, for what is read meanwhile.
+/// More would only be further from the caches when its turn comes.
 pub(crate) fn default_window(cores: usize) -> u64 {
-    PARCEL_ITEMS.saturating_mul(cores as u64 + 1)
+    PARCEL_ITEMS.saturating_mul(cores.max(2) as u64)
 }
 
 /// Time that a parcel of small items should take in its slowest segment, nanoseconds: long

@@ -366,5 +366,5 @@ fn what_is_likely_not_meant_is_noted() {
 #[test]
 fn the_default_window_grows_with_the_cores() {
     let windows = [1, 2, 64].map(default_window);
-    assert_eq!(windows, [16_384, 24_576, 532_480]);
+    assert_eq!(windows, [16_384, 16_384, 524_288]);
 }

@@ -4,9 +4,13 @@ use super::items::IntoItems;
 use crate::sync::{AtomicU64, Clock, Hint, Ordering};
 
 /// How often a step that cannot stop the run looks whether it was stopped elsewhere, and
-/// whether somebody would help. Many items are in a parcel only if they are light: a stretch
-/// between two looks takes some 10 us.
+/// whether somebody would help. A parcel takes a millisecond or two: from one look to the next
+/// it is some 20 us.
 const LOOKS_A_PARCEL: usize = 64;
+
+/// The same of a parcel so light that it is hardly worth sharing: where somebody waits, a look
+/// reads the clock, which takes as long as a hundred such items.
+const LOOKS_A_LIGHT_PARCEL: usize = 8;
 
 /// What a step asks between two items.
 #[derive(Clone, Copy)]
@@ -27,12 +31,15 @@ pub(crate) struct Watch<'a> {
     pub(crate) begun: u64,
     /// What takes less time, nanoseconds, is not worth sharing.
     pub(crate) least: u64,
+    /// What an item takes in this step, nanoseconds, by those before it.
+    pub(crate) nanos_per_item: u64,
 }
 
 impl Watch<'_> {
     /// Of `items`, how many go between two looks; none of none.
     pub(crate) fn stretch(&self, items: usize) -> usize {
-        items.div_ceil(LOOKS_A_PARCEL)
+        let is_light = self.nanos_per_item.saturating_mul(items as u64) < self.least;
+        items.div_ceil(if is_light { LOOKS_A_LIGHT_PARCEL } else { LOOKS_A_PARCEL })
     }
 
     /// The same of looks whether the run was stopped.
@@ -125,6 +132,7 @@ mod tests {
             clock: &Clock::set_by(&shown),
             begun: 1_000,
             least: 100_000,
+            nanos_per_item: 0,
         };
         watch.shares(&items)
     }
