@@ -123,7 +123,7 @@ fn one_core_tells_what_more_would_do() {
     let one = Budget::new(GIB, 1);
     for (build, items, most) in [
         (even as fn(&VirtualClock) -> Builder, 6_000, 0.03),
-        (uneven, 30_000, 0.03),
+        (uneven, 60_000, 0.03),
         (families, 2_000, 0.03),
         (batches, 6_000, 0.03),
     ] {
