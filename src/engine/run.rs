@@ -356,20 +356,13 @@ impl<'r> Run<'r> {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// How often a thread that found nothing looks before it sleeps.
-    pub(super) fn looks(&self, board: &Board<'r>) -> u32 {
-        // Where many light items make a parcel, the next is there in some microseconds.
-        let is_light = board.scheduler.parcel_items() > LIGHT_ITEMS;
-        if is_light { LIGHT_LOOKS * SPINS } else { SPINS }
-    }
-
     /// Waits for work: looks a little longer, then sleeps.
     fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
-        let (settled, looks) = (self.settled(), self.looks(board));
+        let settled = self.settled();
         board.looking += 1;
         self.note_takers(board);
         let news = MutexGuard::unlocked(board, || {
-            (0..looks).any(|_| {
+            (0..SPINS).any(|_| {
                 std::hint::spin_loop();
                 self.settled() != settled
             })
@@ -397,11 +390,6 @@ impl<'r> Run<'r> {
         board.parked -= 1;
     }
 }
-
-/// Items of which more in a parcel are light.
-const LIGHT_ITEMS: u64 = 64;
-/// How many times longer a thread looks before it parks among light items.
-const LIGHT_LOOKS: u32 = 4;
 
 /// Ends a run if one of its threads is left by a panic of our own, so that nobody
 /// waits for a thread that is gone.

@@ -20,7 +20,7 @@ use crate::engine::parcel::BoxTask;
 use crate::engine::run::{Board, Run};
 use crate::engine::scheduler::{Choice, Nanos, Pulled, Settlement};
 use crate::engine::watch;
-use crate::sync::{MutexGuard, Stopwatch};
+use crate::sync::{MutexGuard, SPINS, Stopwatch};
 
 /// Plays `run`, whose nodes read `clock`, with `threads` threads.
 pub(crate) fn drive(
@@ -51,7 +51,7 @@ enum Errand {
 /// With what a thread leaves the lock.
 enum Exit<'r> {
     Step { step: Choice<BoxTask<'r>>, wakes: bool },
-    Look { settled: u64, looks: u64 },
+    Look { settled: u64 },
     Park { rings: u64, alarm: Option<Nanos> },
     End,
 }
@@ -266,7 +266,7 @@ impl<'a, 'r> Theatre<'a, 'r> {
             Choice::Idle => {
                 board.looking += 1;
                 run.note_takers(board);
-                Exit::Look { settled: run.settled(), looks: run.looks(board).into() }
+                Exit::Look { settled: run.settled() }
             }
             step => {
                 run.note_takers(board);
@@ -298,10 +298,10 @@ impl<'a, 'r> Theatre<'a, 'r> {
                 }
                 self.does(thread, step, free);
             }
-            Exit::Look { settled, looks } => {
+            Exit::Look { settled } => {
                 self.threads[thread].doing = Doing::Looking { settled };
                 let news = self.run.settled() != settled;
-                let patience = if news { 0 } else { looks * self.machine.look };
+                let patience = if news { 0 } else { u64::from(SPINS) * self.machine.look };
                 self.note(free + patience, thread, Event::Stirs);
             }
             Exit::Park { rings, alarm } if rings == self.rings => {
