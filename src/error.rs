@@ -147,12 +147,13 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// The source panicked.
+    /// The source panicked, or gave an error to a run that takes such
+    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)).
     #[error("the source failed after {read} items: {cause}")]
     Source {
-        /// Items read before.
+        /// Items read before: the index, counted from 0, of the one that could not be.
         read: u64,
-        /// The panic.
+        /// The error or panic.
         #[source]
         cause: Cause,
     },

@@ -164,6 +164,7 @@ mod cancel;
 mod drift;
 mod engine;
 mod error;
+mod fallible;
 mod fault;
 mod frontier;
 mod item;
