@@ -359,7 +359,8 @@ pub enum Cause {
     },
 
     /// The item needs more memory than any item may have, so it could never be
-    /// admitted.
+    /// admitted to the stage that is named. If it is an output of the stage before that is
+    /// too heavy ([`Stage::weigh`](crate::Stage::weigh)), it has been made already.
     #[error(
         "needs {}, more than the {} that one item may have; tell the size of the largest by \
          `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item",
