@@ -159,11 +159,11 @@ pub enum Error {
     },
 
     /// A sink (of outputs or of failures) failed or panicked.
-    #[error("the {sink} failed on item {item}: {cause}")]
+    #[error("the {sink} failed on item {item}, counted from 0: {cause}")]
     Sink {
         /// `"sink"` or `"failure sink"`.
         sink: &'static str,
-        /// The item it was given.
+        /// The item it was given, counted from 0.
         item: ItemId,
         /// The error or panic of the user's function.
         #[source]
@@ -299,7 +299,7 @@ impl fmt::Debug for Error {
 
 /// One item failed in one stage.
 #[derive(Debug, thiserror::Error)]
-#[error("stage {stage:?} failed on item {item}: {cause}")]
+#[error("stage {stage:?} failed on item {item}, counted from 0: {cause}")]
 pub struct ItemError {
     pub(crate) stage: String,
     pub(crate) item: ItemId,
@@ -314,7 +314,8 @@ impl ItemError {
         &self.stage
     }
 
-    /// The item, by its place in the order of the source.
+    /// The item, by its place in the order of the source, counted from 0: where items are
+    /// lines, item 77 is line 78.
     #[must_use]
     pub fn item(&self) -> &ItemId {
         &self.item

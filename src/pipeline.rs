@@ -47,7 +47,7 @@ pub struct Pipeline<'env, I, O> {
 ///     .ordered()
 ///     .window(1_000) // items
 ///     .largest_item(MIB)
-///     .weigh_source(|line| line.capacity() as u64)
+///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
 ///     .build(&Budget::new(16 * MIB, 2))?;
 /// assert_eq!((pipeline.plan().window(), pipeline.plan().reserve()), (1_000, MIB));
 /// # Ok::<(), plimsoll::Error>(())
@@ -120,8 +120,9 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
-    /// Declares what an item of the source holds, bytes, its own size included.
-    /// Default: its shallow size, `size_of::<I>()`.
+    /// Declares what an item of the source holds, bytes: its own size and what is behind its
+    /// pointers, as [`Stage::weigh`] does of outputs. Default: its own size alone,
+    /// `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         self.source_weigher = Some(weigher(bytes));
         self

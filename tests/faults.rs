@@ -59,7 +59,7 @@ impl Fault {
         let Self { stage, item, panics, .. } = self;
         let id = if stage == 3 { format!("{item}.0") } else { item.to_string() };
         let cause = if panics { "panicked: planned: no" } else { "no" };
-        format!("stage \"stage {stage}\" failed on item {id}: {cause} {item}")
+        format!("stage \"stage {stage}\" failed on item {id}, counted from 0: {cause} {item}")
     }
 
     fn check(self) {
@@ -270,7 +270,10 @@ fn a_panic_without_a_message_is_told_as_such() {
                 n
             }));
             let error = stage.run(0..9, drop).expect_err("7 fails");
-            assert_eq!(error.to_string(), "stage \"s\" failed on item 7: panicked: (no message)");
+            assert_eq!(
+                error.to_string(),
+                "stage \"s\" failed on item 7, counted from 0: panicked: (no message)"
+            );
         },
     );
 }
@@ -290,7 +293,10 @@ fn the_first_failure_ends_an_endless_flat_map() {
                 let mut outputs = Vec::new();
                 let ended = pipeline.expect("it fits").run([0, 7], |n| outputs.push(n));
                 let error = ended.expect_err("500 fails");
-                assert_eq!(error.to_string(), "stage \"refuse\" failed on item 0.500: no 500");
+                assert_eq!(
+                    error.to_string(),
+                    "stage \"refuse\" failed on item 0.500, counted from 0: no 500"
+                );
                 assert!(outputs.into_iter().eq(0..500));
                 adds_up(error.report());
             },

@@ -36,7 +36,7 @@ use crate::sync::{Clock, Mutex, WATCH_ROUNDS, scope, spawn_scoped};
 ///     .failures(|failure| failures.push(failure.to_string()))
 ///     .run(["1", "two", "3"], |n| numbers.push(n))?;
 /// assert_eq!((report.delivered(), report.failed()), (2, 1));
-/// assert_eq!(failures, ["stage \"parse\" failed on item 1: invalid digit found in string"]);
+/// assert_eq!(failures, ["stage \"parse\" failed on item 1, counted from 0: invalid digit found in string"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a job does nothing until `run` or `stream`"]

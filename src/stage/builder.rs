@@ -181,7 +181,7 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<f64>());
     /// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
     /// let failed = pipeline.run(["1.5", "deep"], drop).unwrap_err();
-    /// assert_eq!(failed.to_string(), "stage \"parse\" failed on item 1: invalid float literal");
+    /// assert_eq!(failed.to_string(), "stage \"parse\" failed on item 1, counted from 0: invalid float literal");
     /// # Ok::<(), plimsoll::Error>(())
     /// ```
     #[must_use]
