@@ -297,6 +297,10 @@ impl fmt::Debug for Error {
     }
 }
 
+fn of_declaration(name: Option<&str>) -> String {
+    name.map(|name| format!(" in `{name}`")).unwrap_or_default()
+}
+
 /// One item failed in one stage.
 #[derive(Debug, thiserror::Error)]
 #[error("stage {stage:?} failed on item {item}, counted from 0: {cause}")]
@@ -341,7 +345,7 @@ impl ItemError {
 /// pipeline.job().failures(|failure| failures.push(failure)).run([1, 200, 5 << 20], drop)?;
 /// failures.sort_by_key(|failure| failure.item().source_index());
 /// let [panicked, too_large] = &failures[..] else { panic!("{failures:?}") };
-/// assert!(matches!(panicked.cause(), Cause::Panic { message } if message.contains("it is small")));
+/// assert!(matches!(panicked.cause(), Cause::Panic { message, .. } if message.contains("it is small")));
 /// assert!(matches!(too_large.cause(), Cause::TooLarge { allowed, .. } if *allowed < MIB));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -353,8 +357,11 @@ pub enum Cause {
     Error(BoxError),
 
     /// The user's function panicked.
-    #[error("panicked: {message}")]
+    #[error("panicked{}: {message}", of_declaration(*declaration))]
     Panic {
+        /// Which declaration's function it was, `"per_item"`, `"weigh"` or `"weigh_source"`;
+        /// `None` if it was the stage's own function, or that of a state, a source, a sink.
+        declaration: Option<&'static str>,
         /// The panic's message; `"(no message)"` if the payload is not text.
         message: String,
     },
@@ -395,7 +402,16 @@ impl Cause {
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned());
-        Self::Panic { message: text.unwrap_or_else(|| "(no message)".to_owned()) }
+        let message = text.unwrap_or_else(|| "(no message)".to_owned());
+        Self::Panic { declaration: None, message }
+    }
+
+    /// The same cause, found in the function of a `declaration`.
+    pub(crate) fn within(self, declaration: &'static str) -> Self {
+        match self {
+            Self::Panic { message, .. } => Self::Panic { declaration: Some(declaration), message },
+            other => other,
+        }
     }
 }
 

@@ -130,13 +130,13 @@ fn weights_that_panic_fail_their_item() {
                 .weigh_source(|n| panic_at(40, *n))
                 .build(&Budget::new(MIB, 2))
                 .expect("it fits");
-            for pipeline in [weigh, per_item, source] {
+            let each = [(weigh, "weigh"), (per_item, "per_item"), (source, "weigh_source")];
+            for (pipeline, declaration) in each {
                 let (failures, outputs) = collected(&pipeline);
                 assert_eq!(failures.len(), 1);
                 assert_eq!(failures[0].0, ItemId::new(40));
-                assert!(
-                    failures[0].1.starts_with("panicked: ") && failures[0].1.contains("planned")
-                );
+                let told = format!("panicked in `{declaration}`: ");
+                assert!(failures[0].1.starts_with(&told) && failures[0].1.contains("planned"));
                 assert!(outputs.into_iter().eq((0..100).filter(|n| *n != 40)));
                 let error = pipeline.run(0..100, drop).expect_err("it is the first failure");
                 assert_eq!(error.item().map(|item| item.item().clone()), Some(ItemId::new(40)));

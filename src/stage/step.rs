@@ -392,7 +392,9 @@ fn copy_of(cause: &Cause) -> Cause {
         Cause::BatchLength { given, returned } => {
             Cause::BatchLength { given: *given, returned: *returned }
         }
-        Cause::Panic { message } => Cause::Panic { message: message.clone() },
+        Cause::Panic { declaration, message } => {
+            Cause::Panic { declaration: *declaration, message: message.clone() }
+        }
         other => Cause::Error(other.to_string().into()),
     }
 }
