@@ -15,6 +15,41 @@ use crate::units::{Bytes, MemoryVariable};
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a user's function may fail with: whatever becomes a [`BoxError`]. That is any error that
+/// is `Send + Sync`, and a text. A `Box<dyn Error>` is neither; let the function return
+/// `Result<_, BoxError>`: `?` and `into` make that of the same errors.
+///
+/// ```
+/// use plimsoll::{BoxError, Budget, MIB, Pipeline, Stage};
+///
+/// fn parse(text: &str) -> Result<u64, BoxError> {
+///     let number: u64 = text.parse()?;
+///     if number == 0 { Err("is zero".into()) } else { Ok(number) }
+/// }
+///
+/// let pipeline = Pipeline::new(Stage::cpu("parse").try_map(parse)).build(&Budget::new(MIB, 1))?;
+/// let failed = pipeline.run(["1", "0"], drop).unwrap_err();
+/// assert!(failed.to_string().ends_with("counted from 0: is zero"));
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a stage, a state, a source or a sink",
+    label = "its error is `{Self}`",
+    note = "errors go from thread to thread: return `Result<_, plimsoll::BoxError>`, which is \
+            `Box<dyn Error + Send + Sync>` and made by `?` as well"
+)]
+pub trait AnyError {
+    /// The error, boxed.
+    fn into_box(self) -> BoxError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> AnyError for E {
+    fn into_box(self) -> BoxError {
+        self.into()
+    }
+}
+
 /// Everything this crate can refuse or fail at.
 ///
 /// `Debug` prints what `Display` does, so that an error that leaves `main` reads well.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{BoxError, Cause, Error};
+use crate::error::{AnyError, Cause, Error};
 use crate::sync::Mutex;
 
 /// The items of a fallible source before its first error, and where that will be.
@@ -32,7 +32,7 @@ pub(crate) struct UntilError<It> {
 impl<I, E, It> Iterator for UntilError<It>
 where
     It: Iterator<Item = Result<I, E>>,
-    E: Into<BoxError>,
+    E: AnyError,
 {
     type Item = I;
 
@@ -47,7 +47,7 @@ where
             }
             Err(error) => {
                 self.ended = true;
-                let cause = Cause::Error(error.into());
+                let cause = Cause::Error(error.into_box());
                 *self.fault.0.lock() = Some(Error::Source { read: self.read, cause });
                 None
             }

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::budget::Budget;
 use crate::buffers::{Buffers, Pools};
 use crate::engine::{First, Link, Then};
-use crate::error::{BoxError, Error};
+use crate::error::{AnyError, Error};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::{Design, Plan};
 use crate::report::Report;
@@ -38,7 +38,8 @@ pub struct Pipeline<'env, I, O> {
     pools: Pools<'env>,
 }
 
-/// Stages joined, not yet planned. Made by [`Pipeline::new`].
+/// Stages joined, not yet planned. Made by [`Pipeline::new`]. [`build`](Self::build) plans it and
+/// makes a [`Pipeline`] of it, which runs.
 ///
 /// ```
 /// # use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -241,7 +242,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     where
         Src: IntoIterator<Item = Result<I, E>>,
         Src::IntoIter: Send,
-        E: Into<BoxError>,
+        E: AnyError,
         K: FnMut(O) -> R + Send,
         R: SinkResult,
     {
@@ -277,7 +278,7 @@ impl<I: Send + 'static, O: Send + 'static> Pipeline<'static, I, O> {
     where
         Src: IntoIterator<Item = Result<I, E>>,
         Src::IntoIter: Send + 'static,
-        E: Into<BoxError>,
+        E: AnyError,
     {
         self.job().try_stream(source)
     }

@@ -12,7 +12,7 @@ use crate::engine::simulation::{self, Costs, Forecast, Machine, VirtualClock};
 use crate::engine::{
     Context, Depot, FailureSink, Halt, Orders, Outlet, Port, Run, Sink, Source, error_of, report_of,
 };
-use crate::error::{BoxError, Error, ItemError};
+use crate::error::{AnyError, BoxError, Error, ItemError};
 use crate::fallible::{Fault, until_error};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::Plan;
@@ -141,7 +141,7 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
     where
         Src: IntoIterator<Item = Result<I, E>>,
         Src::IntoIter: Send,
-        E: Into<BoxError>,
+        E: AnyError,
         K: FnMut(O) -> R + Send,
         R: SinkResult,
     {
@@ -274,7 +274,7 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
     where
         Src: IntoIterator<Item = Result<I, E>>,
         Src::IntoIter: Send + 'static,
-        E: Into<BoxError>,
+        E: AnyError,
     {
         let (source, fault) = until_error(source.into_iter());
         self.start(source, Some(fault))

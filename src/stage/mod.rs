@@ -56,7 +56,8 @@ impl fmt::Display for Kind {
 ///
 /// After [`with_state`](StageBuilder::with_state) each function takes the
 /// worker's state first. Functions may borrow from what outlives the pipeline
-/// (`'env`).
+/// (`'env`). They are called from several threads at once, so what a call changes is a state of
+/// its worker, not something that the function captures.
 ///
 /// ```
 /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
