@@ -35,7 +35,7 @@ fn what_one_item_may_not_weigh_is_refused_by_the_next_stage_once_it_is_made() {
             assert_eq!((delivered, calls.load(Ordering::Relaxed)), (vec![MIB, MIB], 3));
             let [failure] = &failures[..] else { panic!("{failures:?}") };
             assert_eq!((failure.stage(), failure.item().source_index()), ("next", 1));
-            let Cause::TooLarge { needed: LARGE, allowed } = failure.cause() else {
+            let Cause::TooLarge { needed: LARGE, allowed, .. } = failure.cause() else {
                 panic!("{failure}")
             };
             assert_eq!(*allowed, LINE / 2);
