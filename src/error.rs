@@ -15,6 +15,41 @@ use crate::units::{Bytes, MemoryVariable};
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a user's function may fail with: whatever becomes a [`BoxError`]. That is any error that
+/// is `Send + Sync`, and a text. A `Box<dyn Error>` is neither; let the function return
+/// `Result<_, BoxError>`: `?` and `into` make that of the same errors.
+///
+/// ```
+/// use plimsoll::{BoxError, Budget, MIB, Pipeline, Stage};
+///
+/// fn parse(text: &str) -> Result<u64, BoxError> {
+///     let number: u64 = text.parse()?;
+///     if number == 0 { Err("is zero".into()) } else { Ok(number) }
+/// }
+///
+/// let pipeline = Pipeline::new(Stage::cpu("parse").try_map(parse)).build(&Budget::new(MIB, 1))?;
+/// let failed = pipeline.run(["1", "0"], drop).unwrap_err();
+/// assert!(failed.to_string().ends_with("counted from 0: is zero"));
+/// # Ok::<(), plimsoll::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a stage, a state, a source or a sink",
+    label = "its error is `{Self}`",
+    note = "errors go from thread to thread: return `Result<_, plimsoll::BoxError>`, which is \
+            `Box<dyn Error + Send + Sync>` and made by `?` as well"
+)]
+pub trait AnyError {
+    /// The error, boxed.
+    fn into_box(self) -> BoxError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> AnyError for E {
+    fn into_box(self) -> BoxError {
+        self.into()
+    }
+}
+
 /// Everything this crate can refuse or fail at.
 ///
 /// `Debug` prints what `Display` does, so that an error that leaves `main` reads well.
@@ -147,22 +182,23 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// The source panicked.
+    /// The source panicked, or gave an error to a run that takes such
+    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)).
     #[error("the source failed after {read} items: {cause}")]
     Source {
-        /// Items read before.
+        /// Items read before: the index, counted from 0, of the one that could not be.
         read: u64,
-        /// The panic.
+        /// The error or panic.
         #[source]
         cause: Cause,
     },
 
     /// A sink (of outputs or of failures) failed or panicked.
-    #[error("the {sink} failed on item {item}: {cause}")]
+    #[error("the {sink} failed on item {item}, counted from 0: {cause}")]
     Sink {
         /// `"sink"` or `"failure sink"`.
         sink: &'static str,
-        /// The item it was given.
+        /// The item it was given, counted from 0.
         item: ItemId,
         /// The error or panic of the user's function.
         #[source]
@@ -296,9 +332,13 @@ impl fmt::Debug for Error {
     }
 }
 
+fn of_declaration(name: Option<&str>) -> String {
+    name.map(|name| format!(" in `{name}`")).unwrap_or_default()
+}
+
 /// One item failed in one stage.
 #[derive(Debug, thiserror::Error)]
-#[error("stage {stage:?} failed on item {item}: {cause}")]
+#[error("stage {stage:?} failed on item {item}, counted from 0: {cause}")]
 pub struct ItemError {
     pub(crate) stage: String,
     pub(crate) item: ItemId,
@@ -313,7 +353,8 @@ impl ItemError {
         &self.stage
     }
 
-    /// The item, by its place in the order of the source.
+    /// The item, by its place in the order of the source, counted from 0: where items are
+    /// lines, item 77 is line 78.
     #[must_use]
     pub fn item(&self) -> &ItemId {
         &self.item
@@ -339,7 +380,7 @@ impl ItemError {
 /// pipeline.job().failures(|failure| failures.push(failure)).run([1, 200, 5 << 20], drop)?;
 /// failures.sort_by_key(|failure| failure.item().source_index());
 /// let [panicked, too_large] = &failures[..] else { panic!("{failures:?}") };
-/// assert!(matches!(panicked.cause(), Cause::Panic { message } if message.contains("it is small")));
+/// assert!(matches!(panicked.cause(), Cause::Panic { message, .. } if message.contains("it is small")));
 /// assert!(matches!(too_large.cause(), Cause::TooLarge { allowed, .. } if *allowed < MIB));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -351,14 +392,18 @@ pub enum Cause {
     Error(BoxError),
 
     /// The user's function panicked.
-    #[error("panicked: {message}")]
+    #[error("panicked{}: {message}", of_declaration(*declaration))]
     Panic {
+        /// Which declaration's function it was, `"per_item"`, `"weigh"` or `"weigh_source"`;
+        /// `None` if it was the stage's own function, or that of a state, a source, a sink.
+        declaration: Option<&'static str>,
         /// The panic's message; `"(no message)"` if the payload is not text.
         message: String,
     },
 
     /// The item needs more memory than any item may have, so it could never be
-    /// admitted.
+    /// admitted to the stage that is named. If it is an output of the stage before that is
+    /// too heavy ([`Stage::weigh`](crate::Stage::weigh)), it has been made already.
     #[error(
         "needs {}, more than the {} that one item may have; tell the size of the largest by \
          `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item",
@@ -392,7 +437,16 @@ impl Cause {
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned());
-        Self::Panic { message: text.unwrap_or_else(|| "(no message)".to_owned()) }
+        let message = text.unwrap_or_else(|| "(no message)".to_owned());
+        Self::Panic { declaration: None, message }
+    }
+
+    /// The same cause, found in the function of a `declaration`.
+    pub(crate) fn within(self, declaration: &'static str) -> Self {
+        match self {
+            Self::Panic { message, .. } => Self::Panic { declaration: Some(declaration), message },
+            other => other,
+        }
     }
 }
 

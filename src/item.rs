@@ -5,9 +5,9 @@ use std::hash::{Hash, Hasher};
 
 /// The place of an item in the order of the source.
 ///
-/// An item of the source is named by its zero-based index; what a `flat_map`
-/// makes of it is named by that index and the zero-based index of the child,
-/// level by level. Ids order lexicographically, a parent before its children,
+/// An item of the source is named by its index, counted from 0: where items are the lines of a
+/// file, item 77 is line 78. What a `flat_map` makes of it is named by that index and the index of
+/// the child, from 0 as well, level by level: `7.2` is the third of the eighth item. Ids order lexicographically, a parent before its children,
 /// which is the order a sequential run would produce.
 ///
 /// ```

@@ -164,6 +164,7 @@ mod cancel;
 mod drift;
 mod engine;
 mod error;
+mod fallible;
 mod fault;
 mod frontier;
 mod item;
@@ -192,7 +193,7 @@ pub use blocks::{
 pub use budget::Budget;
 pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
-pub use error::{BoxError, Cause, Error, FormatProblem, ItemError};
+pub use error::{AnyError, BoxError, Cause, Error, FormatProblem, ItemError};
 pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
@@ -212,7 +213,7 @@ pub use shared::{
 pub use shared::{NamedArchive, SharedArchive};
 pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
-pub use table::Table;
+pub use table::{IntoTable, Table};
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 #[cfg(not(any(loom, shuttle, steady)))]
 pub use what_if::Prediction;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{BoxError, Error, ItemError};
+use crate::error::{AnyError, BoxError, Error, ItemError};
 use crate::report::Report;
 
 /// What a sink may return: nothing, or a result of nothing.
@@ -39,9 +39,9 @@ impl SinkResult for () {
     }
 }
 
-impl<E: Into<BoxError>> SinkResult for Result<(), E> {
+impl<E: AnyError> SinkResult for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
-        self.map_err(Into::into)
+        self.map_err(AnyError::into_box)
     }
 }
 

@@ -1,28 +1,19 @@
 //! Joining stages, planning them on a budget, running them.
 
+mod job;
+
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::budget::Budget;
-#[cfg(not(any(loom, shuttle, steady)))]
-use crate::budget::Measure;
 use crate::buffers::{Buffers, Pools};
-use crate::cancel::CancelToken;
-#[cfg(not(any(loom, shuttle, steady)))]
-use crate::engine::simulation::{self, Costs, Forecast, Machine, VirtualClock};
-use crate::engine::{
-    Context, Depot, FailureSink, First, Halt, Link, Orders, Outlet, Port, Run, Sink, Source, Then,
-    error_of, report_of,
-};
-use crate::error::{BoxError, Error, ItemError};
+use crate::engine::{First, Link, Then};
+use crate::error::{AnyError, Error};
 use crate::outcome::{RunError, SinkResult};
 use crate::plan::{Design, Plan};
-use crate::report::Monitor;
 use crate::report::Report;
-use crate::stage::{Quietly, Stage, Weigher, forget_quietly, guard, weigher};
+use crate::stage::{Stage, Weigher, weigher};
 use crate::stream::Stream;
-use crate::sync::{Clock, Mutex, WATCH_ROUNDS, scope, spawn_scoped};
+pub use job::Job;
 
 /// Stages joined and planned on a budget, ready to run, any number of times.
 ///
@@ -47,7 +38,8 @@ pub struct Pipeline<'env, I, O> {
     pools: Pools<'env>,
 }
 
-/// Stages joined, not yet planned. Made by [`Pipeline::new`].
+/// Stages joined, not yet planned. Made by [`Pipeline::new`]. [`build`](Self::build) plans it and
+/// makes a [`Pipeline`] of it, which runs.
 ///
 /// ```
 /// # use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -56,7 +48,7 @@ pub struct Pipeline<'env, I, O> {
 ///     .ordered()
 ///     .window(1_000) // items
 ///     .largest_item(MIB)
-///     .weigh_source(|line| line.capacity() as u64)
+///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
 ///     .build(&Budget::new(16 * MIB, 2))?;
 /// assert_eq!((pipeline.plan().window(), pipeline.plan().reserve()), (1_000, MIB));
 /// # Ok::<(), plimsoll::Error>(())
@@ -128,8 +120,9 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
         self
     }
 
-    /// Declares what an item of the source holds, bytes, its own size included.
-    /// Default: its shallow size, `size_of::<I>()`.
+    /// Declares what an item of the source holds, bytes: its own size and what is behind its
+    /// pointers, as [`Stage::weigh`] does of outputs. Default: its own size alone,
+    /// `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         self.source_weigher = Some(weigher(bytes));
         self
@@ -182,9 +175,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// a time; the caller's thread is one of them. A source that promises items
     /// (by the lower bound of its `size_hint`) may be asked for several at once, so
     /// it must not wait for outputs of this very run; one that promises nothing,
-    /// such as a channel, may: what it gave is worked on meanwhile. Both are `Send`: for standard input take
-    /// `BufReader::new(io::stdin()).lines()`, for standard output `io::stdout()` rather
-    /// than its lock.
+    /// such as a channel, may: it is asked for several, too, as long as it is quick, and what
+    /// it gave is worked on while it waits. Both are `Send`: for standard input take
+    /// `BufReader::new(io::stdin()).lines()`, whose items are results
+    /// ([`try_run`](Self::try_run)), for standard output `io::stdout()` rather than its
+    /// lock.
     ///
     /// A run ends when its source does: a source that blocks for ever keeps it
     /// from ending, whoever asks for it. The first failure of an item, in
@@ -204,17 +199,58 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
         self.job().run(source, sink)
     }
 
+    /// Runs the items of a `source` that may fail: of results, as the lines of a file are.
+    ///
+    /// The first error ends the source, which is not read again. The items before it are
+    /// done and delivered as in any run; then the error is told, with how many they were. It
+    /// is no failure of an item, so no [place for those](Job::failures) hears of it. If an
+    /// item before it ends the run, or the sink does, that is told and the error is not.
+    ///
+    /// ```
+    /// use std::io::{BufRead, BufReader};
+    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage};
+    ///
+    /// let length = Stage::cpu("length").map(|line: String| line.len());
+    /// let pipeline = Pipeline::new(length)
+    ///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
+    ///     .ordered()
+    ///     .build(&Budget::new(64 * MIB, 2))?;
+    ///
+    /// let file = BufReader::new(&b"load\nline\n\xFF\nsea\n"[..]); // or of a `File`, of `stdin()`
+    /// let mut lengths = Vec::new();
+    /// let stopped = pipeline.try_run(file.lines(), |length| lengths.push(length)).unwrap_err();
+    /// assert_eq!(lengths, [4, 4]);
+    /// assert_eq!(
+    ///     stopped.to_string(),
+    ///     "the source failed after 2 items: stream did not contain valid UTF-8"
+    /// );
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// To go on after an error, make it a failed item: [`run`](Self::run) the results
+    /// themselves through a first stage, `try_map(|line: io::Result<String>| line)`, with
+    /// a place for [failures](Job::failures). That is right for errors which each
+    /// stand for one item, a file of many that cannot be opened; a reader that is broken
+    /// gives the same error again and again, and such a run never ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Source`] if the source fails, with [`Cause::Error`](crate::Cause::Error); else
+    /// as [`run`](Self::run).
+    pub fn try_run<Src, E, K, R>(&self, source: Src, sink: K) -> Result<Report, RunError>
+    where
+        Src: IntoIterator<Item = Result<I, E>>,
+        Src::IntoIter: Send,
+        E: AnyError,
+        K: FnMut(O) -> R + Send,
+        R: SinkResult,
+    {
+        self.job().try_run(source, sink)
+    }
+
     /// A run with options: a cancel token, a time limit, a place for failures.
     pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O> {
-        Job {
-            pipeline: self,
-            cancel: None,
-            time_limit: None,
-            failures: None,
-            stall_after: DEFAULT_STALL,
-            monitor: None,
-            record: false,
-        }
+        Job::new(self)
     }
 }
 
@@ -231,258 +267,24 @@ impl<I: Send + 'static, O: Send + 'static> Pipeline<'static, I, O> {
     {
         self.job().stream(source)
     }
+
+    /// An iterator over the outputs of a `source` that may fail: see [`Job::try_stream`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spawn`] if a thread cannot be started.
+    pub fn try_stream<Src, E>(&self, source: Src) -> Result<Stream<O>, Error>
+    where
+        Src: IntoIterator<Item = Result<I, E>>,
+        Src::IntoIter: Send + 'static,
+        E: AnyError,
+    {
+        self.job().try_stream(source)
+    }
 }
 
 impl<I, O> fmt::Debug for Pipeline<'_, I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("plan", &self.plan).finish_non_exhaustive()
     }
-}
-
-/// A run that is being described. Made by [`Pipeline::job`].
-///
-/// ```
-/// use std::time::Duration;
-/// use plimsoll::{Budget, MIB, Pipeline, Stage};
-///
-/// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<u32>());
-/// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
-/// let (mut numbers, mut failures) = (Vec::new(), Vec::new());
-/// let report = pipeline
-///     .job()
-///     .time_limit(Duration::from_secs(60))
-///     .failures(|failure| failures.push(failure.to_string()))
-///     .run(["1", "two", "3"], |n| numbers.push(n))?;
-/// assert_eq!((report.delivered(), report.failed()), (2, 1));
-/// assert_eq!(failures, ["stage \"parse\" failed on item 1: invalid digit found in string"]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "a job does nothing until `run` or `stream`"]
-pub struct Job<'p, 'f, 'env, I, O> {
-    pipeline: &'p Pipeline<'env, I, O>,
-    cancel: Option<CancelToken>,
-    time_limit: Option<Duration>,
-    failures: Option<FailureSink<'f>>,
-    stall_after: Duration,
-    monitor: Option<Monitor>,
-    record: bool,
-}
-
-/// A call that has lasted so long is a stall, unless the job says otherwise.
-const DEFAULT_STALL: Duration = Duration::from_secs(30);
-
-impl<'f, 'env, I: Send + 'env, O: Send + 'env> Job<'_, 'f, 'env, I, O> {
-    /// Stops the run when `token` is pulled: no call of user code is begun after
-    /// that, and the run returns when those under way have returned. A call of the
-    /// source that blocks is such a call: close what it waits for, too.
-    pub fn cancel(mut self, token: &CancelToken) -> Self {
-        self.cancel = Some(token.clone());
-        self
-    }
-
-    /// Stops the run when it has lasted `limit`, like a token that is pulled then. Default: never.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = Some(limit);
-        self
-    }
-
-    /// Gives failed items to `sink` and goes on with the others. Default: the
-    /// first failure, in the order of the source, ends the run. A panic of the
-    /// sink ends the run.
-    pub fn failures(mut self, sink: impl FnMut(ItemError) + Send + 'f) -> Self {
-        self.failures = Some(Box::new(sink));
-        self
-    }
-
-    /// Shows the run in `monitor` while it is under way.
-    pub fn monitor(mut self, monitor: &Monitor) -> Self {
-        self.monitor = Some(monitor.clone());
-        self
-    }
-
-    /// Records the run: which thread was at which stage when, the bytes aboard, the depth
-    /// of the queues. Default: not recorded. The [`Report`] shows it as a page
-    /// ([`Report::write_html`]) or a trace ([`Report::write_trace`]).
-    ///
-    /// A recording takes some 10 MiB at the most, however long the run: the longer it
-    /// lasts, the coarser its times are. It costs some tens of nanoseconds for each
-    /// parcel of items and stage.
-    pub fn record(mut self) -> Self {
-        self.record = true;
-        self
-    }
-
-    /// Takes a call of user code that has not come back after `time` for a stall.
-    /// Default: 30 s. A stall is told, with its stage, its item, what it holds and
-    /// who waits for it, by a warning of the feature `tracing` (again whenever its
-    /// time has doubled), in the [`Snapshot`](crate::Snapshot) of a [`Monitor`] and in
-    /// the [`Report`]. It is not ended: nobody but the call itself can do that.
-    pub fn stall_after(mut self, time: Duration) -> Self {
-        self.stall_after = time;
-        self
-    }
-
-    /// Runs it: see [`Pipeline::run`].
-    ///
-    /// # Errors
-    ///
-    /// A [`RunError`], with the report of what was done until then.
-    pub fn run<Src, K, R>(self, source: Src, sink: K) -> Result<Report, RunError>
-    where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send,
-        K: FnMut(O) -> R + Send,
-        R: SinkResult,
-    {
-        let plan = self.pipeline.plan.clone();
-        self.play(plan, Clock::start(), source.into_iter(), sink, drive)
-    }
-
-    /// Runs it in virtual time, which its stages, `source` and `sink` let pass on `clock`,
-    /// on a machine of as many cores as the plan's. What this process really holds says
-    /// nothing of that, so only what is declared counts.
-    ///
-    /// # Errors
-    ///
-    /// A [`RunError`], as of a real run.
-    #[cfg(not(any(loom, shuttle, steady)))]
-    #[doc(hidden)]
-    pub fn simulate<Src, K, R>(
-        self,
-        source: Src,
-        sink: K,
-        clock: &VirtualClock,
-        machine: &Machine,
-    ) -> Result<Forecast, RunError>
-    where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send,
-        K: FnMut(O) -> R + Send,
-        R: SinkResult,
-    {
-        let mut plan = self.pipeline.plan.clone();
-        plan.measure = Measure::Nothing;
-        let mut costs = Costs::default();
-        let report = self.play(plan, clock.face(), source.into_iter(), sink, |run, threads| {
-            costs = simulation::drive(run, threads, clock, machine);
-        })?;
-        Ok(Forecast { report, costs })
-    }
-
-    /// Has `driver` drive a run with as many threads as planned.
-    fn play<It, K, R>(
-        self,
-        plan: Plan,
-        clock: Clock,
-        source: It,
-        mut sink: K,
-        driver: impl FnOnce(&Run<'_>, usize),
-    ) -> Result<Report, RunError>
-    where
-        It: Iterator<Item = I> + Send,
-        K: FnMut(O) -> R + Send,
-        R: SinkResult,
-    {
-        let time_limit = self.time_limit;
-        let threads = plan.threads;
-        let end = Arc::new(Sink {
-            sink: Mutex::new(Quietly::new(move |output| -> Result<(), BoxError> {
-                sink(output).into_result()
-            })),
-            segment: plan.segments.len() - 1,
-        });
-        let run = self.prepare((plan, clock), source, end, false);
-        driver(&run, threads);
-        run.publish(true);
-        let report = report_of(&run, threads);
-        let error = error_of(&run, time_limit);
-        // The source and the sink are user code when they are dropped, too.
-        forget_quietly(run);
-        match error {
-            None => Ok(report),
-            Some(error) => Err(RunError::new(error, report)),
-        }
-    }
-
-    /// The run, all but its threads.
-    fn prepare<'r, It>(
-        self,
-        (plan, clock): (Plan, Clock),
-        source: It,
-        end: Arc<dyn Port<'r, O> + 'r>,
-        outside_sink: bool,
-    ) -> Run<'r>
-    where
-        'env: 'r,
-        'f: 'r,
-        It: Iterator<Item = I> + Send + 'r,
-    {
-        let Self { pipeline, cancel, time_limit, failures, stall_after, monitor, record } = self;
-        let expected = monitor.as_ref().and_then(|_| exact_length(&source));
-        let weigher = pipeline.source_weigher.clone().map(|weigher| weigher as _);
-        let source = Source::new(source, weigher, pipeline.link.assemble(&plan, end));
-        let failures = failures.map(|sink| sink as _);
-        let cx = Context::new(plan, failures, pipeline.pools.clone(), clock);
-        if let Some(token) = cancel {
-            token.attach(&cx.signals);
-        }
-        let orders = Orders { stall_after, monitor, record, expected };
-        Run::new(cx, Box::new(source), outside_sink, time_limit, orders)
-    }
-}
-
-impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
-    /// Starts the run and returns an iterator over its outputs. The run outlives
-    /// this call, so nothing in it may borrow.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Spawn`] if a thread cannot be started.
-    pub fn stream<Src>(self, source: Src) -> Result<Stream<O>, Error>
-    where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send + 'static,
-    {
-        let time_limit = self.time_limit;
-        let segment = self.pipeline.plan.segments.len() - 1;
-        let outlet = Arc::new(Outlet { depot: Depot::new(), segment });
-        let plan = (self.pipeline.plan.clone(), Clock::start());
-        let run = self.prepare(plan, source.into_iter(), Arc::clone(&outlet) as _, true);
-        Stream::start(Arc::new(run), outlet, time_limit)
-    }
-}
-
-/// How many items `source` has, if it knows. A panic of its `size_hint` is told when it is read.
-fn exact_length<I>(source: &impl Iterator<Item = I>) -> Option<u64> {
-    let (least, most) = guard(|| source.size_hint()).ok()?;
-    (Some(least) == most).then_some(least as u64)
-}
-
-/// Works on `run` with `threads` threads, this one included, and one that watches.
-fn drive(run: &Run<'_>, threads: usize) {
-    let workers = threads;
-    let threads = workers + usize::from(WATCH_ROUNDS > 0);
-    scope(|scope| {
-        let mut started = Vec::with_capacity(threads);
-        for index in 1..threads {
-            let name = format!("plimsoll-{index}");
-            let part = move || if index < workers { run.work() } else { run.watch() };
-            match spawn_scoped(scope, name, part) {
-                Ok(thread) => started.push(thread),
-                Err(source) => {
-                    run.cx.break_run(Error::Spawn { index, threads, source });
-                    run.halt(Halt::Broken);
-                    break;
-                }
-            }
-        }
-        run.work();
-        // The scope's own end waits for what the threads run, not for the threads:
-        // thread-locals of the user's would still be dropped after the run.
-        for thread in started {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    });
 }

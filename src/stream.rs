@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{Halt, Outlet, Run, count, error_of, report_of};
 use crate::error::Error;
+use crate::fallible::Fault;
 use crate::item::ItemId;
 use crate::outcome::RunError;
 use crate::report::Report;
@@ -13,7 +14,8 @@ use crate::stage::{IntoItems, forget_quietly};
 use crate::sync::{JoinHandle, WATCH_ROUNDS, spawn};
 
 /// The outputs of a run, as they are completed or, if the pipeline is ordered, in
-/// the order of the source. Made by [`Job::stream`](crate::Job::stream).
+/// the order of the source. Made by [`Job::stream`](crate::Job::stream)
+/// and [`Job::try_stream`](crate::Job::try_stream).
 ///
 /// The run has threads of its own and works ahead of the consumer as far as the
 /// plan allows. If it ends early, the last item is the [`RunError`].
@@ -36,6 +38,8 @@ pub struct Stream<O> {
     outlet: Arc<Outlet<O>>,
     threads: Vec<JoinHandle<()>>,
     time_limit: Option<Duration>,
+    /// Where a source that may fail tells so.
+    fault: Option<Fault>,
     /// The parcel that is being handed out.
     current: Option<(ItemId, IntoItems<O>)>,
     report: Option<Report>,
@@ -46,14 +50,21 @@ impl<O: Send + 'static> Stream<O> {
     pub(crate) fn start(
         run: Arc<Run<'static>>,
         outlet: Arc<Outlet<O>>,
-        time_limit: Option<Duration>,
+        (time_limit, fault): (Option<Duration>, Option<Fault>),
     ) -> Result<Self, Error> {
         let workers = run.cx.plan.threads();
         let count = workers + usize::from(WATCH_ROUNDS > 0);
         let threads = Vec::with_capacity(count);
         // From here on, dropping the stream joins what was started.
-        let mut stream =
-            Self { run: Some(run), outlet, threads, time_limit, current: None, report: None };
+        let mut stream = Self {
+            run: Some(run),
+            outlet,
+            threads,
+            time_limit,
+            fault,
+            current: None,
+            report: None,
+        };
         for index in 0..count {
             let run = stream.run.clone().expect("it was put there just now");
             let part = move || if index < workers { run.work() } else { run.watch() };
@@ -99,7 +110,15 @@ impl<O> Stream<O> {
         let report = report_of(&run, run.cx.plan.threads());
         self.report = Some(report.clone());
         let error = error_of(&run, self.time_limit);
+        let of_source = self.fault.take().and_then(|fault| fault.take());
         forget_quietly(run);
+        let error = match error {
+            Some(earlier) => {
+                forget_quietly(of_source);
+                Some(earlier)
+            }
+            None => of_source,
+        };
         error.map(|error| RunError::new(error, report))
     }
 
@@ -152,6 +171,7 @@ impl<O> Drop for Stream<O> {
         }
         run.publish(true);
         forget_quietly(run.cx.take_error());
+        forget_quietly(self.fault.take().and_then(|fault| fault.take()));
         forget_quietly(run);
     }
 }

@@ -52,12 +52,30 @@ pub struct Table {
     pub(crate) floor: Option<u64>,
 }
 
+/// What can be a [`Table`]: a reference to what is shared.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no shared table",
+    label = "not a reference to a `Shared`, a `SharedFile` or a section of one",
+    note = "what lies on the heap, as a `Vec` does, is declared by its bytes: `Footprint::shared(bytes)`"
+)]
+pub trait IntoTable {
+    /// The table.
+    fn into_table(self) -> Table;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Table>> IntoTable for T {
+    fn into_table(self) -> Table {
+        self.into()
+    }
+}
+
 impl Table {
     /// What is shared, as a table: that of [`Footprint::table`](crate::Footprint::table) if
     /// there is nothing to add.
     #[must_use]
-    pub fn of(shared: impl Into<Self>) -> Self {
-        shared.into()
+    pub fn of(shared: impl IntoTable) -> Self {
+        shared.into_table()
     }
 
     /// Declares that `bytes` of it must stay in memory: those that most look-ups go to. A plan

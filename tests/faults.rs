@@ -59,7 +59,7 @@ impl Fault {
         let Self { stage, item, panics, .. } = self;
         let id = if stage == 3 { format!("{item}.0") } else { item.to_string() };
         let cause = if panics { "panicked: planned: no" } else { "no" };
-        format!("stage \"stage {stage}\" failed on item {id}: {cause} {item}")
+        format!("stage \"stage {stage}\" failed on item {id}, counted from 0: {cause} {item}")
     }
 
     fn check(self) {
@@ -130,13 +130,13 @@ fn weights_that_panic_fail_their_item() {
                 .weigh_source(|n| panic_at(40, *n))
                 .build(&Budget::new(MIB, 2))
                 .expect("it fits");
-            for pipeline in [weigh, per_item, source] {
+            let each = [(weigh, "weigh"), (per_item, "per_item"), (source, "weigh_source")];
+            for (pipeline, declaration) in each {
                 let (failures, outputs) = collected(&pipeline);
                 assert_eq!(failures.len(), 1);
                 assert_eq!(failures[0].0, ItemId::new(40));
-                assert!(
-                    failures[0].1.starts_with("panicked: ") && failures[0].1.contains("planned")
-                );
+                let told = format!("panicked in `{declaration}`: ");
+                assert!(failures[0].1.starts_with(&told) && failures[0].1.contains("planned"));
                 assert!(outputs.into_iter().eq((0..100).filter(|n| *n != 40)));
                 let error = pipeline.run(0..100, drop).expect_err("it is the first failure");
                 assert_eq!(error.item().map(|item| item.item().clone()), Some(ItemId::new(40)));
@@ -270,7 +270,10 @@ fn a_panic_without_a_message_is_told_as_such() {
                 n
             }));
             let error = stage.run(0..9, drop).expect_err("7 fails");
-            assert_eq!(error.to_string(), "stage \"s\" failed on item 7: panicked: (no message)");
+            assert_eq!(
+                error.to_string(),
+                "stage \"s\" failed on item 7, counted from 0: panicked: (no message)"
+            );
         },
     );
 }
@@ -290,7 +293,10 @@ fn the_first_failure_ends_an_endless_flat_map() {
                 let mut outputs = Vec::new();
                 let ended = pipeline.expect("it fits").run([0, 7], |n| outputs.push(n));
                 let error = ended.expect_err("500 fails");
-                assert_eq!(error.to_string(), "stage \"refuse\" failed on item 0.500: no 500");
+                assert_eq!(
+                    error.to_string(),
+                    "stage \"refuse\" failed on item 0.500, counted from 0: no 500"
+                );
                 assert!(outputs.into_iter().eq(0..500));
                 adds_up(error.report());
             },

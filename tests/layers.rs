@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["plan"],
     &["engine"],
-    &["progress", "outcome", "stream", "pipeline", "what_if", "blocks"],
+    &["progress", "outcome", "fallible", "stream", "pipeline", "what_if", "blocks"],
     &["lib"],
 ];
 

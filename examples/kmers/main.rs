@@ -70,10 +70,10 @@ fn count(genome: impl BufRead + Send, table: &Path, budget: &Budget) -> Result<(
     let mut counts = file.map("counts")?;
 
     let count = Stage::cpu("count")
-        .try_map(|piece: io::Result<Vec<u8>>| piece.map(|bases| tally(&bases)))
-        .weigh(|tally| size_of_val(&tally[..]) as u64);
+        .map(|piece: Vec<u8>| tally(&piece))
+        .weigh(|tally| (size_of_val(tally) + size_of_val(&tally[..])) as u64);
     let pipeline = Pipeline::new(count).build(budget)?;
-    pipeline.run(pieces(genome), |tally| {
+    pipeline.try_run(pieces(genome), |tally| {
         tally.into_iter().try_for_each(|(word, times)| counts.push(word, times))
     })?;
 
@@ -111,8 +111,8 @@ fn screen(
     budget: &Budget,
     mut tell: impl FnMut(&Screened) + Send,
 ) -> Result<Report, Box<dyn Error>> {
-    let take_apart = Stage::cpu("take apart")
-        .try_map(|read: io::Result<Record>| read.map(|read| (read.name, minimisers(&read.bases))));
+    let take_apart =
+        Stage::cpu("take apart").map(|read: Record| (read.name, minimisers(&read.bases)));
     let look_up = Stage::memory("look up", Footprint::table(counts)).map(
         |(name, words): (String, Vec<u64>)| {
             let found = words.iter().filter(|word| !counts.get(word).is_empty()).count();
@@ -121,5 +121,5 @@ fn screen(
     );
     let pipeline = Pipeline::new(take_apart).then(look_up).ordered().build(budget)?;
     println!("{}", pipeline.plan());
-    Ok(pipeline.run(reads, |screened| tell(&screened))?)
+    Ok(pipeline.try_run(reads, |screened| tell(&screened))?)
 }

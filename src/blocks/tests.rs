@@ -115,7 +115,7 @@ fn an_item_that_fails_in_one_pass_is_told_once_and_left_out() {
         .progress(|at| progress.push(at.to_string()))
         .run(|| [1, 13, 2], |place, _| places.push(place))
         .expect("failures are taken");
-    assert_eq!(failures, ["stage \"count\" failed on item 1: no luck with 1"]);
+    assert_eq!(failures, ["stage \"count\" failed on item 1, counted from 0: no luck with 1"]);
     assert_eq!((places, report.left_out(), report.delivered()), (vec![0, 2], 1, 2));
     assert_eq!(progress[0], format!("item 0, pass 1 of {}", plan.passes()));
     assert_eq!(plan.passes(), 2, "row 50 is in the second block");
@@ -131,7 +131,11 @@ fn an_item_that_fails_in_one_pass_is_told_once_and_left_out() {
 
     let error = plan.run(|| [1, 13, 2], |_, _| ()).expect_err("the first failure ends it");
     assert!(matches!(error, BlockError::Pass { .. }), "{error}");
-    assert!(error.to_string().ends_with("stage \"count\" failed on item 1: no luck with 1"));
+    assert!(
+        error
+            .to_string()
+            .ends_with("stage \"count\" failed on item 1, counted from 0: no luck with 1")
+    );
 }
 
 #[test]

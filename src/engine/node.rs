@@ -38,7 +38,7 @@ impl<'r, I, O> Place<'r, I, O> {
         cx: &Context<'r>,
         out: &mut Settlement<BoxTask<'r>>,
     ) {
-        let weigher = self.weigher.as_ref();
+        let weigher = self.weigher.as_ref().map(|weigher| (weigher, "weigh"));
         let parcel = Parcel::weighed(made, weigher, self.stage, cx, &mut out.failed);
         if !parcel.items.is_empty() {
             let meter = cx.meter(self.stage);

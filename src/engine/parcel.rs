@@ -56,6 +56,9 @@ pub(crate) struct Parcel<T> {
     pub(crate) chain: u64,
 }
 
+/// A weigher, and what it was declared by.
+pub(crate) type Asked<'a, 'r, T> = (&'a Weigher<'r, T>, &'static str);
+
 /// What the items of a parcel weigh.
 pub(crate) enum Weights {
     /// Each the same.
@@ -85,7 +88,7 @@ impl<T> Parcel<T> {
     /// A parcel of items as `stage` made them, weighed.
     pub(crate) fn weighed(
         (base, items, chain): (ItemId, Items<T>, u64),
-        weigher: Option<&Weigher<'_, T>>,
+        weigher: Option<Asked<'_, '_, T>>,
         stage: usize,
         cx: &Context<'_>,
         failed: &mut Option<ItemId>,
@@ -104,10 +107,10 @@ impl<T> Parcel<T> {
         Self { base, items: Items::default(), weights: Weights::Declared(vec![bytes]), chain: 0 }
     }
 
-    /// `weigher` of each item. An item for which it panics fails in `stage`.
+    /// What the weigher tells of each item. An item for which it panics fails in `stage`.
     pub(crate) fn measure(
         &mut self,
-        weigher: &Weigher<'_, T>,
+        (weigher, declaration): Asked<'_, '_, T>,
         stage: usize,
         cx: &Context<'_>,
         failed: &mut Option<ItemId>,
@@ -122,7 +125,7 @@ impl<T> Parcel<T> {
                 }
             });
             if let Err(cause) = measured {
-                self.fail_at(bytes.len(), cause, stage, cx, failed);
+                self.fail_at(bytes.len(), cause.within(declaration), stage, cx, failed);
             }
         }
         bytes
@@ -208,7 +211,7 @@ impl<T> Desk<'_, '_, T> {
     ) {
         let mut needs = match self.per_item {
             Some(per_item) => {
-                let needs = parcel.measure(per_item, self.stage, self.cx, failed);
+                let needs = parcel.measure((per_item, "per_item"), self.stage, self.cx, failed);
                 if let Some(noted) = &self.cx.meter(self.stage).needs {
                     noted.record(
                         needs.len() as u64,

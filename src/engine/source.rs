@@ -118,7 +118,8 @@ impl<'r, It: Iterator> Source<'r, It> {
         // A weigher that panics is the first stage's failure: it is the first to look at
         // the item.
         let made = (id, items.into(), 0);
-        let parcel = Parcel::weighed(made, self.weigher.as_ref(), 0, cx, &mut out.failed);
+        let weigher = self.weigher.as_ref().map(|weigher| (weigher, "weigh_source"));
+        let parcel = Parcel::weighed(made, weigher, 0, cx, &mut out.failed);
         *self.learned.lock() = parcel.heaviest();
         if self.weigher.is_some() {
             parcel.note_weight(&cx.source);

@@ -121,6 +121,8 @@ fn of_runs() -> Vec<Error> {
     let late = good().job().time_limit(Duration::ZERO).run(0..3, drop).expect_err("it is late");
     let source = (0..3).inspect(|n| assert!(*n < 2, "planned: no more"));
     let source = good().run(source, drop).expect_err("the source panics");
+    let broken = [Ok(1), Ok(2), Err("stream did not contain valid UTF-8")];
+    let broken = good().try_run(broken, drop).expect_err("the source fails");
     let full = |_| Err::<(), _>(io::Error::new(io::ErrorKind::StorageFull, "no space left"));
     let ordered = Pipeline::new(parse()).ordered().build(&budget()).expect("it fits");
     let sink = ordered.run(0..3, full).expect_err("the sink fails");
@@ -135,7 +137,9 @@ fn of_runs() -> Vec<Error> {
         run(Stage::memory("align", Footprint::per_item(|_| 1 << 30)).map(|n| n)),
         run(Stage::memory("embed", Footprint::none()).map_batch(1, |_: Vec<u64>| vec![1, 2])),
         run(Stage::cpu("load").with_state(|| panic!("planned: no model")).map(|(), n: u64| n)),
+        run(parse().weigh(|_| panic!("planned: index out of bounds"))),
         source.into(),
+        broken.into(),
         sink.into(),
         lost.into(),
         cancelled.into(),

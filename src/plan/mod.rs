@@ -257,8 +257,11 @@ impl Plan {
         &self.tables
     }
 
-    /// What is likely not meant: variables that no stage heard, outputs without a weight, a
-    /// line that carries next to nothing. Empty for most plans.
+    /// What is likely not meant: variables that no stage heard; a stage that asks for memory
+    /// [for each item](crate::Footprint::per_item), so that its items seem to be large, and whose
+    /// outputs wait for another stage without a [weight](crate::Stage::weigh); a line that
+    /// carries next to nothing. Empty for most plans. A stage that declares nothing at all is
+    /// not noted: most outputs are small.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -94,10 +94,11 @@ fn middle_of(class: usize) -> u64 {
 ///
 /// A loop over neighbouring items is timed, not each item: looking at the clock costs more
 /// than a small item does. The loop's time is divided by its items and counts once for
-/// each. So for items of less than some 100 us, which travel many at a time, these are
-/// percentiles of means, and one slow item among fast ones is averaged away;
-/// [`together`](Self::together) tells over how many. Heavier items travel alone, and their
-/// percentiles are those of single calls. An item of a `flat_map` takes what its call and
+/// each. Light items travel as many at a time as take a millisecond in the slowest stage. So where
+/// two of them take less, these are percentiles of means, and one slow item among fast ones is
+/// averaged away; [`together`](Self::together) tells over how many. Heavier items travel alone,
+/// and their percentiles are those of single calls. (With many cores a parcel may take
+/// longer, so that heavier items travel together: `{:#}` of the [`Plan`](crate::Plan) tells.) An item of a `flat_map` takes what its call and
 /// all draws on what that returned take; building a worker's state is no part of it.
 ///
 /// Percentiles are right within 3.2 % of themselves, the highest time to the nanosecond.

@@ -71,6 +71,14 @@ pub(super) const NAME_BYTES: usize = 128;
 /// `usize` and `isize` are not elements, because their size is not the same
 /// everywhere; use `u64` and `i64`. `bool`, `char` and other enums are not
 /// [`Pod`]: not every byte is one of their values.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no element of a shared file",
+    label = "has no name in files: `Element` is not implemented for it",
+    note = "numbers of fixed size and arrays of them are elements; a type of your own becomes one \
+            by `#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)] #[repr(C)]` and an \
+            `impl plimsoll::Element` with a `NAME`",
+    note = "see the documentation of `Element`, and the guide `From a big file to a shared table`"
+)]
 pub trait Element: Pod + Send + Sync {
     /// The name that files record, the same in every build for as long as the
     /// bytes mean the same.

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use super::step::{Batched, Each, Fate, Flat, Init, Loop, Mapped, Quietly, Sorted, Workers};
 use super::{Footprint, Kind, Stage, StageSpec, Verb};
-use crate::error::BoxError;
+use crate::error::{AnyError, BoxError};
 
 /// A stage that still lacks its verb. Made by [`Stage::cpu`] and [`Stage::memory`].
+///
+/// It becomes a [`Stage`], which a [`Pipeline`](crate::Pipeline) takes, by one of the verbs
+/// below: `map`, `try_map`, `filter_map`, `flat_map`, `map_batch`. What is declared of the output
+/// comes after it: [`Stage::weigh`].
 #[must_use = "a stage begins to be one with its verb, such as `map`"]
 pub struct StageBuilder<'env, I> {
     name: String,
@@ -46,8 +50,9 @@ impl<'env, I> StageBuilder<'env, I> {
 
     /// Asks for at most `workers` workers (default: one for each core). More
     /// than there are cores makes sense for a stage whose calls wait (for a disk,
-    /// a service) rather than compute: such a stage takes no core while it works.
-    /// Zero is refused when the pipeline is built.
+    /// a service) rather than compute: such a stage takes no core while it works,
+    /// so calls that compute all the same contend with all others. Zero is refused
+    /// when the pipeline is built.
     ///
     /// ```
     /// use std::{thread::sleep, time::Duration};
@@ -69,7 +74,9 @@ impl<'env, I> StageBuilder<'env, I> {
         self
     }
 
-    /// Gives every worker a state: a model, a scratch. It is built once for each
+    /// Gives every worker a state: a model, a scratch, all that a call changes. (The function of a
+    /// stage is called from several threads at once, so it cannot change what it captures: "cannot
+    /// borrow as mutable, as it is a captured variable in a `Fn` closure".) It is built once for each
     /// worker, by the thread that first needs that worker, and handed to every
     /// call of it; no two calls share one at a time. Workers are handed from
     /// thread to thread, so a state is `Send`. Its bytes are declared by
@@ -114,12 +121,12 @@ impl<'env, I> StageBuilder<'env, I> {
     /// assert!(matches!(stopped.error(), Error::State { stage, .. } if stage == "infer"));
     /// # Ok::<(), plimsoll::Error>(())
     /// ```
-    pub fn try_with_state<S: Send + 'env, E: Into<BoxError>>(
+    pub fn try_with_state<S: Send + 'env, E: AnyError>(
         self,
         init: impl Fn() -> Result<S, E> + Send + Sync + 'env,
     ) -> StatefulStageBuilder<'env, I, S> {
         let init = Quietly::new(init);
-        let init = Arc::new(move || (init.get())().map_err(Into::into));
+        let init = Arc::new(move || (init.get())().map_err(AnyError::into_box));
         StatefulStageBuilder { stage: self, init }
     }
 
@@ -173,7 +180,8 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
 
     /// One output for each item, or a failure of that item. The first failure ends
     /// the run, unless failures are given a place to go:
-    /// [`Job::failures`](crate::Job::failures).
+    /// [`Job::failures`](crate::Job::failures). What it may fail with is [`AnyError`], which
+    /// `Box<dyn Error>` is not: return a [`BoxError`].
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -181,11 +189,11 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// let parse = Stage::cpu("parse").try_map(|text: &str| text.parse::<f64>());
     /// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
     /// let failed = pipeline.run(["1.5", "deep"], drop).unwrap_err();
-    /// assert_eq!(failed.to_string(), "stage \"parse\" failed on item 1: invalid float literal");
+    /// assert_eq!(failed.to_string(), "stage \"parse\" failed on item 1, counted from 0: invalid float literal");
     /// # Ok::<(), plimsoll::Error>(())
     /// ```
     #[must_use]
-    pub fn try_map<O: Send + 'env, E: Into<BoxError>>(
+    pub fn try_map<O: Send + 'env, E: AnyError>(
         self,
         call: impl Fn(I) -> Result<O, E> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
@@ -289,7 +297,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
 
     /// See [`StageBuilder::try_map`].
     #[must_use]
-    pub fn try_map<O: Send + 'env, E: Into<BoxError>>(
+    pub fn try_map<O: Send + 'env, E: AnyError>(
         self,
         call: impl Fn(&mut S, I) -> Result<O, E> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {

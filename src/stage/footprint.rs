@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::step::Quietly;
-use crate::table::Table;
+use crate::table::{IntoTable, Table};
 
 /// Tells how many bytes an item stands for.
 pub(crate) type Weigher<'env, T> = Arc<dyn Fn(&T) -> u64 + Send + Sync + 'env>;
@@ -87,7 +87,8 @@ impl<'env, I> Footprint<'env, I> {
     }
 
     /// Shared data that the stage works with, so that the budget keeps room for what of
-    /// it must stay in memory: [`Table`] tells how much that is.
+    /// it must stay in memory: [`Table`] tells how much that is. What lies on the heap, as a
+    /// `Vec` does, is declared by [`shared`](Self::shared).
     ///
     /// ```
     /// use plimsoll::{Footprint, MIB, SharedFile, SharedMap, Stage};
@@ -101,8 +102,8 @@ impl<'env, I> Footprint<'env, I> {
     /// # }
     /// ```
     #[must_use]
-    pub fn table(table: impl Into<Table>) -> Self {
-        Self { tables: vec![table.into()], ..Self::none() }
+    pub fn table(table: impl IntoTable) -> Self {
+        Self { tables: vec![table.into_table()], ..Self::none() }
     }
 
     /// `bytes(&item)` while the stage works on the item: all that the call

@@ -56,7 +56,8 @@ impl fmt::Display for Kind {
 ///
 /// After [`with_state`](StageBuilder::with_state) each function takes the
 /// worker's state first. Functions may borrow from what outlives the pipeline
-/// (`'env`).
+/// (`'env`). They are called from several threads at once, so what a call changes is a state of
+/// its worker, not something that the function captures.
 ///
 /// ```
 /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
@@ -131,16 +132,16 @@ impl Stage<'static, (), ()> {
 }
 
 impl<'env, I, O> Stage<'env, I, O> {
-    /// Declares what an output holds while it waits for the next stage: bytes
-    /// behind its pointers, its own size included. Without it an output counts
-    /// with its shallow size, `size_of::<O>()`.
+    /// Declares what an output holds while it waits for the next stage, bytes: its own size
+    /// and what is behind its pointers. Without it an output counts with its own size alone,
+    /// `size_of::<O>()`.
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};
     ///
     /// let read = Stage::cpu("read")
     ///     .map(|bytes: usize| vec![0_u8; bytes])
-    ///     .weigh(|data| data.capacity() as u64 + size_of_val(data) as u64);
+    ///     .weigh(|data| (size_of_val(data) + data.capacity()) as u64);
     /// let hash = Stage::cpu("hash").map(|data: Vec<u8>| data.len());
     /// let pipeline = Pipeline::new(read).then(hash).build(&Budget::new(64 * MIB, 2))?;
     /// let report = pipeline.run([1 << 20, 2 << 20], drop)?;

@@ -11,7 +11,7 @@ use std::vec;
 
 use super::items::{IntoItems, Items};
 use super::watch::Watch;
-use crate::error::{BoxError, Cause};
+use crate::error::{AnyError, BoxError, Cause};
 use crate::sync::{Mutex, Stopwatch};
 
 /// What came of a parcel.
@@ -73,8 +73,8 @@ pub(crate) enum Fate<O> {
 }
 
 impl<O> Fate<O> {
-    pub(super) fn from_result<E: Into<BoxError>>(result: Result<O, E>) -> Self {
-        result.map_or_else(|error| Self::Failed(error.into()), Self::Kept)
+    pub(super) fn from_result<E: AnyError>(result: Result<O, E>) -> Self {
+        result.map_or_else(|error| Self::Failed(error.into_box()), Self::Kept)
     }
 
     pub(super) fn from_option(option: Option<O>) -> Self {
@@ -392,7 +392,9 @@ fn copy_of(cause: &Cause) -> Cause {
         Cause::BatchLength { given, returned } => {
             Cause::BatchLength { given: *given, returned: *returned }
         }
-        Cause::Panic { message } => Cause::Panic { message: message.clone() },
+        Cause::Panic { declaration, message } => {
+            Cause::Panic { declaration: *declaration, message: message.clone() }
+        }
         other => Cause::Error(other.to_string().into()),
     }
 }

@@ -76,10 +76,9 @@ impl Case {
         let mut out = Expected::default();
         for index in 0..self.items {
             let (id, item) = (ItemId::new(index), Item(mix(self.salt, index)));
-            match self
-                .source
-                .map_or(Ok(size_of::<Item>() as u64), |weight| weight.told(self.salt, item))
-            {
+            match self.source.map_or(Ok(size_of::<Item>() as u64), |weight| {
+                weight.told(self.salt, item, "weigh_source")
+            }) {
                 Ok(weight) => {
                     self.follow(Aboard { id, item, weight, chain: 0 }, 0, plan.reserve(), &mut out);
                 }
@@ -108,7 +107,10 @@ impl Case {
             return out.events.push(Event::Output(aboard.item.0));
         };
         let Aboard { id, item, weight, chain } = aboard;
-        let works = match step.per_item.map_or(Ok(0), |per_item| per_item.told(step.salt, item)) {
+        let works = match step
+            .per_item
+            .map_or(Ok(0), |per_item| per_item.told(step.salt, item, "per_item"))
+        {
             Ok(bytes) => bytes,
             Err(cause) => return out.fail(&id, index, cause),
         };
@@ -174,7 +176,7 @@ impl Case {
     ) {
         let step = &self.steps[index];
         let shallow = size_of::<Item>() as u64;
-        match step.weigh.map_or(Ok(shallow), |weight| weight.told(!step.salt, item)) {
+        match step.weigh.map_or(Ok(shallow), |weight| weight.told(!step.salt, item, "weigh")) {
             Ok(weight) => self.follow(Aboard { id, item, weight, chain }, index + 1, reserve, out),
             Err(cause) => out.fail(&id, index, cause),
         }

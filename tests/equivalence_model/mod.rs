@@ -212,9 +212,10 @@ impl Weight {
     }
 
     /// The same for the interpretation: the message instead of a panic.
-    fn told(self, salt: u64, item: Item) -> Result<u64, String> {
+    fn told(self, salt: u64, item: Item, declaration: &str) -> Result<u64, String> {
         if hits(mix(salt ^ 0xBEEF, item.0) >> 32, self.panics) {
-            return Err(format!("panicked: planned: the weight of {}", item.0));
+            let message = format!("planned: the weight of {}", item.0);
+            return Err(format!("panicked in `{declaration}`: {message}"));
         }
         Ok(self.of(salt, item))
     }

@@ -116,7 +116,7 @@ fn is_planned(case: Case, stage: &str, item: &ItemId, cause: &Cause) {
     match cause {
         Cause::Error(error) => assert_eq!(error.to_string(), "planned: an error"),
         Cause::BatchLength { .. } => assert!(in_batch),
-        Cause::Panic { message } => assert!(message.starts_with("planned"), "{message}"),
+        Cause::Panic { message, .. } => assert!(message.starts_with("planned"), "{message}"),
         other => panic!("{other}"),
     }
     let is_panic = matches!(cause, Cause::Panic { .. });

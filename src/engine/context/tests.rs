@@ -21,7 +21,7 @@ fn context_for(largest_item: Option<u64>) -> Context<'static> {
 }
 
 fn planned() -> Cause {
-    Cause::Panic { message: "planned".to_owned() }
+    Cause::Panic { declaration: None, message: "planned".to_owned() }
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn an_item_that_cannot_be_measured_fails_and_the_others_are() {
         10 * weight
     });
     let (mut it, mut failed) = (parcel(&[1, 2, 3, u64::MAX / 16], 0), None);
-    assert_eq!(it.measure(&picky, 0, &cx, &mut failed), [10, 30, MOST_BYTES]);
+    assert_eq!(it.measure((&picky, "weigh"), 0, &cx, &mut failed), [10, 30, MOST_BYTES]);
     assert_eq!(failures.lock().len(), 1);
     let left: Vec<_> = (0..3).map(|place| (it.id_at(place), it.weights.at(place))).collect();
     let id = ItemId::new;

@@ -66,6 +66,21 @@ fn calls_are_shared_among_cores_and_nothing_else_takes_time() {
     }
 }
 
+/// As `ItemTimes` tells.
+#[test]
+fn items_are_timed_together_as_long_as_two_of_them_take_less_than_a_millisecond() {
+    let clock = VirtualClock::new();
+    let together = |nanos: fn(u64) -> u64| {
+        let pipeline = Pipeline::new(Stage::cpu("a").map(takes(&clock, nanos)));
+        let (forecast, _) = simulate(&clock, pipeline, (10_000, 1), &IDEAL);
+        forecast.report.stages()[0].item_times().expect("there were calls").together()
+    };
+    let light = together(|_| MS / 20);
+    assert!((19.0..=20.0).contains(&light), "{light}");
+    assert!((1.9..=2.0).contains(&together(|_| MS * 48 / 100)));
+    assert_eq!(together(|_| MS * 52 / 100), 1.0);
+}
+
 #[test]
 fn a_stage_that_waits_takes_no_core() {
     let clock = VirtualClock::new();
