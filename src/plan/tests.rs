@@ -87,7 +87,8 @@ fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
         let with = |memory| plan(&budget.with_memory(memory), &specs, &settings);
         // 15 more of either, and what is kept for items beside them.
         let further = 15 * 170 * MIB;
-        let items = largest_item.map_or(0, |bytes| 2 * bytes).max(further.div_ceil(3));
+        let quarter = further.div_ceil(3);
+        let items = largest_item.map_or(quarter, |bytes| quarter.min(17 * bytes).max(2 * bytes));
         let enough = (50 + 170) * MIB + further + items;
         let told = format!("{} more would carry all", Bytes(enough - budget.memory()));
         assert!(short.to_string().contains(&told), "{told}: {short}");
