@@ -127,17 +127,6 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// leaves more to workers and tables: without it a quarter of what is left beside one worker
     /// of each stage is set aside for items, with it no more than one of the largest for each
     /// core and one for the oldest.
-    ///
-    /// ```
-    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
-    ///
-    /// let screen = Stage::memory("screen", Footprint::per_worker(100 * MIB)).map(|n: u64| n);
-    /// let (stages, budget) = (Pipeline::new(screen), Budget::new(820 * MIB, 8));
-    /// assert_eq!(stages.plan(&budget)?.stages()[0].workers(), 6);
-    /// let plan = stages.largest_item(MIB).plan(&budget)?;
-    /// assert_eq!((plan.stages()[0].workers(), plan.line()), (8, 20 * MIB));
-    /// # Ok::<(), plimsoll::Error>(())
-    /// ```
     pub fn largest_item(mut self, bytes: u64) -> Self {
         self.design.settings.largest_item = Some(bytes);
         self
