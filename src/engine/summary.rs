@@ -1,6 +1,7 @@
 //! From a finished run to what the caller is told.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::basis::Basis;
@@ -27,6 +28,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         cpu_time: run.cx.cpu_time(),
         threads,
         cores: plan.cores,
+        machine_cores: available_parallelism().ok().map(usize::from),
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
         kept: plan.memory - plan.line,

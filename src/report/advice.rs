@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Report, StageReport};
+use super::{Report, StageReport, percent};
 use crate::units::Bytes;
 
 /// What a run was limited by.
@@ -66,12 +66,18 @@ impl Report {
                 let (name, cores, part) = (&heaviest.name, self.cores, percent(part));
                 let of = if cores == 1 { "the core's time" } else { "their time" };
                 let all = if cores == 1 { "1 core is".into() } else { format!("all {cores} are") };
+                let what = match self.why_not_more_cores() {
+                    None => format!("more cores would help, or a quicker {name}"),
+                    Some(why) => format!("a quicker {name} would help; {why}"),
+                };
                 format!(
-                    "{name} is limited by cores: {all} at work, and it takes {part} of {of}; more \
-                     cores would help, or a quicker {name}"
+                    "{name} is limited by cores: {all} at work, and it takes {part} of {of}; {what}"
                 )
             }
-            Limit::Stage(stage, _) => stage.what_more_workers_take(self.cores),
+            Limit::Stage(stage, _) => {
+                let there = self.machine_cores.unwrap_or(self.cores);
+                stage.what_more_workers_take(self.cores.min(there))
+            }
             Limit::Source(_) => {
                 "the source is the bottleneck: one thread reads at a time; what it \
                                  does beside reading could be a stage's, which has more workers"
@@ -174,10 +180,6 @@ impl StageReport {
             ),
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ impl fmt::Display for Report {
             write!(f, ", {:.1} items read a second", self.read as f64 / seconds)?;
         }
         writeln!(f)?;
+        self.fmt_cores(f)?;
         self.fmt_memory(f)?;
         writeln!(f)?;
         let widths = self.stages.iter().map(|stage| stage.name.chars().count());

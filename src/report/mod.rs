@@ -1,6 +1,7 @@
 //! What a run did, and does while it is under way, in figures.
 
 mod advice;
+mod cores;
 mod display;
 mod escape;
 mod html;
@@ -65,7 +66,7 @@ pub use times::ItemTimes;
 /// | part | tells |
 /// |---|---|
 /// | `items` | what became of everything that was read or made; the fates add up |
-/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four |
+/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
 /// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place |
@@ -86,7 +87,8 @@ pub use times::ItemTimes;
 /// |---|---|
 /// | `read`, `children`, `delivered`, `filtered`, `failed`, `cancelled`, `expanded` | the items' fates |
 /// | `elapsed_seconds`, `cpu_seconds` | the run's time, and the processor's, null where it is not told |
-/// | `threads`, `cores` | threads of the run, cores of the budget |
+/// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
+/// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
 /// | `kept_bytes`, `line_bytes` | what stages keep, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
@@ -108,6 +110,8 @@ pub struct Report {
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) threads: usize,
     pub(crate) cores: usize,
+    /// Cores that the process may use; of a real run, where the system tells.
+    pub(crate) machine_cores: Option<usize>,
     pub(crate) source_busy: Duration,
     pub(crate) sink_busy: Duration,
     pub(crate) kept: u64,
@@ -268,6 +272,10 @@ impl Report {
     pub fn stages(&self) -> &[StageReport] {
         &self.stages
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 /// The highest resident memory of this process so far, bytes.

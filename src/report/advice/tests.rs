@@ -50,6 +50,9 @@ fn a_stage_that_is_always_busy_is_told_what_more_workers_take() {
         suggested(&report),
         "screen is limited by its 2 workers, which is all it asks for; the cores would carry 4"
     );
+    report.machine_cores = Some(2);
+    let told = suggested(&report);
+    assert!(!told.contains("the cores would carry"), "there are but two: {told}");
     report.stages[1].asked = 8;
     report.stages[1].more = Some((4, (31 << 30) / 10));
     assert_eq!(
@@ -73,6 +76,15 @@ fn cores_and_ends_are_told_by_name() {
         "parse is limited by cores: all 2 are at work, and it takes 80 % of their time; more cores \
          would help, or a quicker parse"
     );
+    let lacked = Report { cpu_time: Some(Duration::from_secs(8)), ..ten_seconds([16, 4], 0, 0) };
+    assert_eq!(
+        suggested(&lacked),
+        "parse is limited by cores: all 2 are at work, and it takes 80 % of their time; a quicker \
+         parse would help; calls had a core 40 % of their time"
+    );
+    let few = Report { machine_cores: Some(1), ..ten_seconds([16, 4], 0, 0) };
+    let told = suggested(&few);
+    assert!(told.ends_with("would help; the process may use 1 core, fewer than the budget's 2"));
     let sink = suggested(&ten_seconds([1, 1], 0, 9));
     assert!(sink.starts_with("the sink is the bottleneck: "), "{sink}");
     let source = Report { source_busy: Duration::from_secs(9), ..ten_seconds([1, 1], 0, 0) };

@@ -108,6 +108,9 @@ impl Report {
             fmt_card(f, "real memory at most", Bytes(real), &drift)?;
         }
         f.write_str("</dl>\n")?;
+        if let Some(why) = self.why_they_lacked() {
+            writeln!(f, "<p class=\"hint\">C{}.</p>", Html(why.trim_start_matches('c')))?;
+        }
         for stall in &self.stalls {
             writeln!(f, "<p class=\"stall\">Stalled: {}.</p>", Html(&stall.told_later()))?;
         }

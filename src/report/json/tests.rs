@@ -59,6 +59,7 @@ fn report() -> Report {
         cpu_time: Some(time(11_500)),
         threads: 12,
         cores: 13,
+        machine_cores: Some(63),
         source_busy: time(1_500),
         sink_busy: time(2_500),
         kept: 14,
@@ -101,6 +102,7 @@ fn the_json_of_a_report_keeps_its_names() {
     let wanted = json!({
         "read": 1, "children": 2, "delivered": 3, "filtered": 4, "failed": 5, "cancelled": 6,
         "expanded": 7, "elapsed_seconds": 10.0, "cpu_seconds": 11.5, "threads": 12, "cores": 13,
+        "machine_cores": 63, "core_share": 11.5 / 19.75,
         "source_busy_seconds": 1.5, "sink_busy_seconds": 2.5, "kept_bytes": 14,
         "line_bytes": 15, "peak_reserved_bytes": 16, "peak_overweight_bytes": 17,
         "most_aboard": 18, "peak_resident_bytes": 19,
