@@ -24,6 +24,9 @@ impl fmt::Display for Report {
         }
         let seconds = self.elapsed.as_secs_f64();
         writeln!(f)?;
+        if let Some(failed) = self.failed_by_stage() {
+            writeln!(f, "failed   {failed}")?;
+        }
         write!(f, "time     {seconds:.3} s on {} threads", self.threads)?;
         if let Some(cpu_time) = self.cpu_time {
             write!(f, ", {:.3} s of cpu time", cpu_time.as_secs_f64())?;
@@ -51,6 +54,14 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// How many items failed in which stages, if any did.
+    pub(super) fn failed_by_stage(&self) -> Option<String> {
+        let failing = self.stages.iter().filter(|stage| stage.failed > 0);
+        let told = failing.map(|StageReport { name, failed, .. }| format!("{failed} in {name}"));
+        let told: Vec<_> = told.collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+
     fn fmt_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -154,9 +165,21 @@ mod tests {
 
     #[test]
     fn only_fates_that_occurred_are_told() {
-        let report = Report { read: 5, delivered: 3, failed: 2, ..Report::default() };
+        let mut report = Report { read: 5, delivered: 3, failed: 2, ..Report::default() };
         let text = report.to_string();
-        assert!(text.starts_with("items    5 read = 3 delivered + 2 failed\n"), "{text}");
+        assert!(text.starts_with("items    5 read = 3 delivered + 2 failed\ntime "), "{text}");
+        let stage = |name: &str, failed| StageReport {
+            name: name.to_owned(),
+            failed,
+            ..StageReport::default()
+        };
+        report.stages = vec![stage("load", 0), stage("parse", 334), stage("a < b", 1)];
+        let text = report.to_string();
+        assert!(text.contains("+ 2 failed\nfailed   334 in parse, 1 in a < b\ntime "), "{text}");
+        let mut page = Vec::new();
+        report.write_html(&mut page).expect("memory takes all");
+        let page = String::from_utf8(page).expect("it is text");
+        assert!(page.contains("2 failed (334 in parse, 1 in a &lt; b)"), "{page}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub use times::ItemTimes;
 ///
 /// | part | tells |
 /// |---|---|
-/// | `items` | what became of everything that was read or made; the fates add up |
+/// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages |
 /// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
@@ -95,7 +95,7 @@ pub use times::ItemTimes;
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
 /// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
-/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
+/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
 /// | `stalls` | [`Stall`]: `stage`, `item`, `seconds`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {

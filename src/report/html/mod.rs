@@ -126,7 +126,11 @@ impl Report {
             (self.expanded, "taken apart"),
         ];
         let told = fates.iter().filter(|(items, _)| *items > 0);
-        let told: Vec<_> = told.map(|(items, fate)| format!("{items} {fate}")).collect();
+        let told = told.map(|(items, fate)| match (*fate, self.failed_by_stage()) {
+            ("failed", Some(failed)) => format!("{items} {fate} ({failed})"),
+            _ => format!("{items} {fate}"),
+        });
+        let told: Vec<_> = told.collect();
         if told.is_empty() { "none had another fate".to_owned() } else { told.join(", ") }
     }
 

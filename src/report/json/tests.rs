@@ -29,6 +29,7 @@ fn report() -> Report {
         asked: 8,
         more: Some((4, 3 << 30)),
         calls: 50,
+        failed: 64,
         busy: time(19_500),
         set_up: time(250),
         fused: false,
@@ -92,7 +93,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "together": 1.25,
     });
     let stage = json!({
-        "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "fused": false,
+        "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "failed": 64, "fused": false,
         "busy_seconds": 19.5, "set_up_seconds": 0.25, "waited_input_seconds": 51.5,
         "waited_downstream_seconds": 52.5, "waited_memory_seconds": 53.5,
         "waited_real_memory_seconds": 54.5, "waited_core_seconds": 55.5,
