@@ -1,4 +1,5 @@
-//! Byte sizes: the constants users multiply by and the way sizes are printed.
+//! Byte sizes: the constants users multiply by and the way sizes are printed, and how the
+//! variables that set them are spelled.
 
 use std::fmt;
 use std::time::Duration;
@@ -41,11 +42,30 @@ pub(crate) struct MemoryVariable(pub(crate) u64);
 
 impl fmt::Display for MemoryVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PLIMSOLL_MEMORY={}", InVariable(self.0))
+    }
+}
+
+/// Bytes as the value of a variable.
+pub(crate) struct InVariable(pub(crate) u64);
+
+impl fmt::Display for InVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            bytes if bytes.is_multiple_of(MIB) => write!(f, "PLIMSOLL_MEMORY={}MiB", bytes / MIB),
-            bytes => write!(f, "PLIMSOLL_MEMORY={bytes}"),
+            bytes if bytes.is_multiple_of(MIB) => write!(f, "{}MiB", bytes / MIB),
+            bytes => write!(f, "{bytes}"),
         }
     }
+}
+
+/// The part of a variable's name that stands for a stage: upper case, with `_`
+/// for every character but `A`-`Z` and `0`-`9`.
+pub(crate) fn stage_variable(name: &str) -> String {
+    let spelled = |letter: char| match letter.to_ascii_uppercase() {
+        plain @ ('A'..='Z' | '0'..='9') => plain,
+        _ => '_',
+    };
+    name.chars().map(spelled).collect()
 }
 
 /// A time that prints itself in the largest fitting unit.

@@ -4,10 +4,10 @@ use super::purse::Purse;
 use super::tables::{self, copies_of, tables_of};
 use super::workers::{self, Draft, holder, workers_by_then};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
-use crate::budget::{Budget, stage_variable};
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::stage::{Kind, StageSpec};
-use crate::units::{Bytes, MIB};
+use crate::units::{Bytes, MIB, stage_variable};
 
 /// Plans `specs` on `budget`. If they do not fit, the error tells which budget would do.
 pub(crate) fn plan(

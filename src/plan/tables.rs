@@ -8,7 +8,7 @@ use super::purse::Purse;
 use crate::error::Error;
 use crate::stage::StageSpec;
 use crate::table::{Extent, MemoryId, Pages, Table};
-use crate::units::{Bytes, MIB, MemoryVariable};
+use crate::units::{Bytes, InVariable, MIB, MemoryVariable};
 
 /// What a plan counts for shared data that stages declare by
 /// [`Footprint::table`](crate::Footprint::table).
@@ -269,7 +269,8 @@ pub(super) fn note(
     let enough = match enough {
         [None, _] => String::new(),
         [Some(tables), Some(all)] if all > tables => {
-            format!("give {} ({}, too), ", MemoryVariable(tables), for_all_workers(all))
+            let (tables, all) = (MemoryVariable(tables), InVariable(all));
+            format!("give {tables} ({all} for all workers, too), ")
         }
         [Some(tables), _] => format!("give {}, ", MemoryVariable(tables)),
     };
@@ -287,14 +288,6 @@ pub(super) fn note(
         names.join(", "),
         Bytes(missing)
     ))
-}
-
-/// A budget that carries all workers, too.
-fn for_all_workers(bytes: u64) -> String {
-    match bytes.is_multiple_of(MIB) {
-        true => format!("{}MiB for all workers", bytes / MIB),
-        false => format!("{bytes} for all workers"),
-    }
 }
 
 /// The rows of a plan's table of tables.

@@ -43,7 +43,8 @@ impl Report {
     }
 
     /// What would help against the [`bottleneck`](Self::bottleneck), in the run's own
-    /// numbers; `None` where there is none.
+    /// numbers. If real memory passed the budget, or nothing limited the run, what should be
+    /// declared, where something was declared much too small. `None` where there is neither.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,9 +62,17 @@ impl Report {
     /// ```
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
-        Some(match self.limit()? {
+        match self.memory.what_to_declare() {
+            Some(what) if self.memory.beyond > 0 => Some(what),
+            what => self.limit().map(|limit| self.what_helps(&limit)).or(what),
+        }
+    }
+
+    /// What would help against `limit`.
+    fn what_helps(&self, limit: &Limit<'_>) -> String {
+        match limit {
             Limit::Cores(heaviest, part) => {
-                let (name, cores, part) = (&heaviest.name, self.cores, percent(part));
+                let (name, cores, part) = (&heaviest.name, self.cores, percent(*part));
                 let of = if cores == 1 { "the core's time" } else { "their time" };
                 let all = if cores == 1 { "1 core is".into() } else { format!("all {cores} are") };
                 let what = match self.why_not_more_cores() {
@@ -87,7 +96,7 @@ impl Report {
                                does beside writing could be a stage's, which has more workers"
                 .to_owned(),
             Limit::Memory(hungry, _) => self.what_spares_memory(hungry),
-        })
+        }
     }
 
     fn limit(&self) -> Option<Limit<'_>> {

@@ -74,7 +74,8 @@ impl Report {
         if self.peak_overweight > 0 {
             writeln!(
                 f,
-                "         outputs outweighed what was declared for them by up to {}",
+                "         outputs weighed up to {} more than was asked for them (peak_overweight): have \
+                 per_item of the stages that make them count them",
                 Bytes(self.peak_overweight)
             )?;
         }
@@ -180,6 +181,15 @@ mod tests {
         report.write_html(&mut page).expect("memory takes all");
         let page = String::from_utf8(page).expect("it is text");
         assert!(page.contains("2 failed (334 in parse, 1 in a &lt; b)"), "{page}");
+    }
+
+    #[test]
+    fn outputs_that_outweigh_their_footprint_are_told() {
+        let heavy = Report { peak_overweight: 3 << 20, ..Report::default() }.to_string();
+        assert!(
+            heavy.contains("weighed up to 3.0 MiB more than was asked for them (peak_overweight)")
+        );
+        assert!(!Report::default().to_string().contains("overweight"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::MemoryReport;
 
 /// Two stages of two workers on two cores for ten seconds.
 fn ten_seconds(busy: [u64; 2], memory: u64, sink: u64) -> Report {
@@ -106,6 +107,23 @@ fn memory_that_items_wait_for_is_traced_to_its_cause() {
     report.memory.peak_drift = 70 << 20;
     let told = suggested(&report);
     assert!(told.starts_with("screen is limited by real memory: 70.0 MiB of it were beyond"));
+}
+
+#[test]
+fn what_is_declared_too_small_is_what_helps() {
+    let heavy = Some(("model".to_owned(), 100 << 20, 1 << 20));
+    let memory = MemoryReport { heavy_worker: heavy, peak_drift: 99 << 20, ..Default::default() };
+    let mut quiet = Report { memory, ..ten_seconds([1, 1], 0, 0) };
+    let declare = "declare per_worker(100.0 MiB) for model, or set PLIMSOLL_FOOTPRINT_MODEL=100MiB";
+    assert_eq!((quiet.bottleneck(), suggested(&quiet)), (None, declare.to_owned()));
+    let mut page = Vec::new();
+    quiet.write_html(&mut page).expect("memory takes all");
+    let page = String::from_utf8(page).expect("it is text");
+    assert!(page.contains("<p class=\"limit\"> <span>What helps: declare per_worker("), "{page}");
+    quiet.stages[0].busy = Duration::from_secs(19);
+    assert!(suggested(&quiet).starts_with("parse is limited by cores"), "it stays in the budget");
+    quiet.memory.beyond = 1;
+    assert_eq!(suggested(&quiet), declare);
 }
 
 #[test]

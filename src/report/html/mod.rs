@@ -81,9 +81,13 @@ impl fmt::Display for Page<'_> {
 impl Report {
     fn fmt_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<header>\n<h1>What the run did</h1>\n")?;
-        if let Some(bottleneck) = self.bottleneck() {
-            write!(f, "<p class=\"limit\">Limited by <b>{}</b>.", Html(&bottleneck))?;
-            if let Some(suggestion) = self.suggestion() {
+        let (bottleneck, suggestion) = (self.bottleneck(), self.suggestion());
+        if bottleneck.is_some() || suggestion.is_some() {
+            f.write_str("<p class=\"limit\">")?;
+            if let Some(bottleneck) = bottleneck {
+                write!(f, "Limited by <b>{}</b>.", Html(&bottleneck))?;
+            }
+            if let Some(suggestion) = suggestion {
                 write!(f, " <span>What helps: {}.</span>", Html(&suggestion))?;
             }
             f.write_str("</p>\n")?;
