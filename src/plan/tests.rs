@@ -159,6 +159,9 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
         assert!(text.contains(part), "{text}");
     }
     assert!(plan(&Budget::new(3_073 * MIB, 2), &specs, &SETTINGS).is_ok(), "it is as told");
+    let close = plan(&Budget::new(3 * GIB - 8, 2), &specs, &SETTINGS).expect_err("8 B are missing");
+    let told = "3221225472 B are needed for its first worker, 3221225464 B of the budget's 3.0 GiB";
+    assert!(close.to_string().contains(told), "{close}");
     let demanded = Budget::new(600 * MIB, 2).with_workers("a", 9);
     let specs = [memory("a", Footprint::per_worker(100 * MIB))];
     let error = plan(&demanded, &specs, &SETTINGS).expect_err("400 MiB and more are missing");
