@@ -32,6 +32,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
         kept: plan.memory - plan.line,
+        for_tables: plan.for_tables(),
         line: plan.line,
         peak_resident: peak_resident(),
         stalls: run.stalls.lock().clone(),

@@ -129,7 +129,7 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `memory_bytes`, `memory_origin` | the budget, and where it came from |
 /// | `limit_bytes`, `limit_origin` | the memory limit that was detected; null if none was |
 /// | `cores`, `cores_origin` | how many calls that compute may run at once, and where that came from |
-/// | `kept_bytes` | what all stages keep |
+/// | `kept_bytes` | what all stages keep, and what is counted of tables |
 /// | `set_aside_bytes` | what was set aside for items before any stage got a second worker: a quarter, or less if the pipeline tells its `largest_item` |
 /// | `line_bytes` | what items aboard may hold together |
 /// | `reserve_bytes`, `reserve_reason` | the oldest item's part of the line, which is the most for one item |
@@ -309,6 +309,11 @@ impl Plan {
     /// The part of these that the system may take back.
     pub(crate) fn reclaimable(&self) -> u64 {
         self.counted(TablePlan::is_reclaimable)
+    }
+
+    /// Bytes of the budget that are kept for tables.
+    pub(crate) fn for_tables(&self) -> u64 {
+        self.counted(|_| true)
     }
 
     fn counted(&self, which: impl Fn(&TablePlan) -> bool) -> u64 {

@@ -365,8 +365,11 @@ const SMALL_LINE: u64 = 1 << 20;
 fn notes(budget: &Budget, specs: &[StageSpec], line: u64, settings: &Settings) -> Vec<String> {
     let known = |name: &str| specs.iter().any(|spec| stage_variable(&spec.name) == name);
     let unheard = budget.override_names().filter(|(name, _)| !known(name));
-    let unheard = unheard
-        .map(|(name, origin)| format!("no stage of this pipeline is tuned as {name} ({origin})"));
+    let variables: Vec<_> = specs.iter().map(|spec| stage_variable(&spec.name)).collect();
+    let unheard = unheard.map(|(name, origin)| {
+        let there = variables.join(", ");
+        format!("no stage of this pipeline is tuned as {name} ({origin}); there are {there}")
+    });
     let passes_on = &specs[..specs.len() - 1];
     let unweighed = passes_on.iter().filter(|spec| spec.counts_items && !spec.weighs_outputs);
     let unweighed = unweighed.map(|spec| {

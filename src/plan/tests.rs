@@ -348,7 +348,10 @@ fn the_table_can_be_checked_by_hand() {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
     assert!(
-        text.contains("no stage of this pipeline is tuned as ELSEWHERE (given by the caller)"),
+        text.contains(
+            "no stage of this pipeline is tuned as ELSEWHERE (given by the caller); there are PARSE, \
+             SCREEN\n"
+        ),
         "{text}"
     );
 }

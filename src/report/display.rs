@@ -63,10 +63,13 @@ impl Report {
     }
 
     fn fmt_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory   {} declared as kept by stages", Bytes(self.kept - self.for_tables))?;
+        if self.for_tables > 0 {
+            write!(f, ", {} for tables", Bytes(self.for_tables))?;
+        }
         writeln!(
             f,
-            "memory   {} declared as kept by stages; items held {} of the line's {} at most, {} at once",
-            Bytes(self.kept),
+            "; items held {} of the line's {} at most, {} at once",
             Bytes(self.peak_reserved),
             Bytes(self.line),
             self.most_aboard
@@ -181,6 +184,18 @@ mod tests {
         report.write_html(&mut page).expect("memory takes all");
         let page = String::from_utf8(page).expect("it is text");
         assert!(page.contains("2 failed (334 in parse, 1 in a &lt; b)"), "{page}");
+    }
+
+    #[test]
+    fn what_stages_and_tables_keep_is_told_as_the_plan_tells_it() {
+        let mut report = Report { kept: 308 << 20, ..Report::default() };
+        let told = |report: &Report| report.to_string();
+        assert!(
+            told(&report).contains("memory   308.0 MiB declared as kept by stages; items held")
+        );
+        report.for_tables = 305 << 20;
+        let both = "memory   3.0 MiB declared as kept by stages, 305.0 MiB for tables; items held";
+        assert!(told(&report).contains(both), "{report}");
     }
 
     #[test]

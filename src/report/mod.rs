@@ -90,7 +90,7 @@ pub use times::ItemTimes;
 /// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
 /// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
-/// | `kept_bytes`, `line_bytes` | what stages keep, what items aboard may hold |
+/// | `kept_bytes`, `tables_bytes`, `line_bytes` | what stages and tables keep, the part of it that is for tables, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
@@ -114,7 +114,10 @@ pub struct Report {
     pub(crate) machine_cores: Option<usize>,
     pub(crate) source_busy: Duration,
     pub(crate) sink_busy: Duration,
+    /// What stages keep, and tables.
     pub(crate) kept: u64,
+    /// The part that is for tables.
+    pub(crate) for_tables: u64,
     pub(crate) line: u64,
     pub(crate) peak_reserved: u64,
     pub(crate) peak_overweight: u64,
