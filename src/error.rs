@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use format::FormatProblem;
 
 use crate::item::ItemId;
-use crate::units::{Bytes, MemoryVariable};
+use crate::units::{Bytes, MemoryVariable, apart};
 
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -146,7 +146,8 @@ pub enum Error {
     #[error(
         "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left for \
          that{}; {}lower what is declared or demanded",
-        Bytes(*needed), Bytes(*available), Bytes(*budget), told(held), would_do(*enough)
+        apart(*needed, *available)[0], apart(*needed, *available)[1], Bytes(*budget), told(held),
+        would_do(*enough)
     )]
     NoRoom {
         /// The first stage that does not fit.
@@ -306,6 +307,15 @@ fn would_do(enough: Option<u64>) -> String {
     }
 }
 
+/// Who made an item so heavy, where most of what is needed is what it weighs.
+fn as_made(weighs: u64, needed: u64, maker: Option<&str>) -> String {
+    match maker {
+        _ if weighs <= needed / 2 => String::new(),
+        Some(stage) => format!(": it weighs {}, as stage {stage:?} made it", Bytes(weighs)),
+        None => format!(": it weighs {}, as the source gave it", Bytes(weighs)),
+    }
+}
+
 /// Holders that are told by name.
 const MOST_TOLD: usize = 4;
 
@@ -405,9 +415,10 @@ pub enum Cause {
     /// admitted to the stage that is named. If it is an output of the stage before that is
     /// too heavy ([`Stage::weigh`](crate::Stage::weigh)), it has been made already.
     #[error(
-        "needs {}, more than the {} that one item may have; tell the size of the largest by \
-         `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item",
-        Bytes(*needed), Bytes(*allowed)
+        "needs {}, more than the {} that one item may have{}; declare `largest_item({needed})` or \
+         more, raise the budget (PLIMSOLL_MEMORY) or split the item",
+        apart(*needed, *allowed)[0], apart(*needed, *allowed)[1],
+        as_made(*weighs, *needed, maker.as_deref())
     )]
     TooLarge {
         /// Bytes needed: what it weighs, what its step works with, and what the
@@ -415,6 +426,10 @@ pub enum Cause {
         needed: u64,
         /// The most that one item may need: the plan's reserve.
         allowed: u64,
+        /// What of it the item itself weighs.
+        weighs: u64,
+        /// The stage that made the item; `None` if that was the source.
+        maker: Option<String>,
     },
 
     /// A batch function returned another number of outputs than it was given

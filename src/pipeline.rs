@@ -114,7 +114,10 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// kept for the oldest item alone; larger items fail with
     /// [`Cause::TooLarge`](crate::Cause::TooLarge). Default: half of the line.
     ///
-    /// A smaller reserve leaves more of the line to all others.
+    /// A smaller reserve leaves more of the line to all others. Where memory is short it also
+    /// leaves more to workers and tables: without it a quarter of what is left beside one worker
+    /// of each stage is set aside for items, with it no more than one of the largest for each
+    /// core and one for the oldest.
     pub fn largest_item(mut self, bytes: u64) -> Self {
         self.design.settings.largest_item = Some(bytes);
         self

@@ -22,7 +22,8 @@ use std::ops::Range;
 /// to wait, that takes several times as long as all the others together. So no share of a
 /// table that is looked up everywhere is nearly as good as the whole, and the whole is the
 /// default. Data that is read in order arrives before it is needed, at the speed of the disk,
-/// however little of it is kept. Whoever knows better, because most look-ups go to a
+/// however little of it is kept. Only an eighth of what there is room for may go to workers
+/// instead, as a stage that has one of eight is slow for certain. Whoever knows better, because most look-ups go to a
 /// part of the table, or because all of it is read in order again and again, declares a
 /// floor.
 ///

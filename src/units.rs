@@ -1,4 +1,5 @@
-//! Byte sizes: the constants users multiply by and the way sizes are printed.
+//! Byte sizes: the constants users multiply by and the way sizes are printed, and how the
+//! variables that set them are spelled.
 
 use std::fmt;
 use std::time::Duration;
@@ -36,16 +37,46 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// Two amounts, told so that they can be told apart: in bytes where they read the same
+/// otherwise.
+pub(crate) fn apart(one: u64, other: u64) -> [String; 2] {
+    let told = [one, other].map(|bytes| Bytes(bytes).to_string());
+    match one != other && told[0] == told[1] {
+        true => [one, other].map(|bytes| format!("{bytes} B")),
+        false => told,
+    }
+}
+
 /// A budget as the variable that sets it, so that it can be copied from a message.
 pub(crate) struct MemoryVariable(pub(crate) u64);
 
 impl fmt::Display for MemoryVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PLIMSOLL_MEMORY={}", InVariable(self.0))
+    }
+}
+
+/// Bytes as the value of a variable.
+pub(crate) struct InVariable(pub(crate) u64);
+
+impl fmt::Display for InVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            bytes if bytes.is_multiple_of(MIB) => write!(f, "PLIMSOLL_MEMORY={}MiB", bytes / MIB),
-            bytes => write!(f, "PLIMSOLL_MEMORY={bytes}"),
+            bytes if bytes.is_multiple_of(MIB) => write!(f, "{}MiB", bytes / MIB),
+            // A number without a unit might be taken for MiB.
+            bytes => write!(f, "{bytes}B"),
         }
     }
+}
+
+/// The part of a variable's name that stands for a stage: upper case, with `_`
+/// for every character but `A`-`Z` and `0`-`9`.
+pub(crate) fn stage_variable(name: &str) -> String {
+    let spelled = |letter: char| match letter.to_ascii_uppercase() {
+        plain @ ('A'..='Z' | '0'..='9') => plain,
+        _ => '_',
+    };
+    name.chars().map(spelled).collect()
 }
 
 /// A time that prints itself in the largest fitting unit.
@@ -81,6 +112,13 @@ mod tests {
         ] {
             assert_eq!(Brief(Duration::from_nanos(nanos)).to_string(), text);
         }
+    }
+
+    #[test]
+    fn amounts_that_read_the_same_are_told_in_bytes() {
+        assert_eq!(apart(32 * MIB + 8, 32 * MIB), ["33554440 B", "33554432 B"]);
+        assert_eq!(apart(33 * MIB, 32 * MIB), ["33.0 MiB", "32.0 MiB"]);
+        assert_eq!(apart(MIB, MIB), ["1.0 MiB", "1.0 MiB"]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn no_room(ended: Result<Pipeline<'static, u64, u64>, Error>) -> (String, u64, u
     let Error::NoRoom { stage, needed, available, enough, .. } = error else { panic!("{text}") };
     assert!(text.contains(&format!("stage {stage:?} does not fit")), "{text}");
     let would_do =
-        enough.map(|bytes| format!("raise the budget (PLIMSOLL_MEMORY={bytes} would do)"));
+        enough.map(|bytes| format!("raise the budget (PLIMSOLL_MEMORY={bytes}B would do)"));
     assert!(would_do.is_some_and(|told| text.contains(&told)), "{text}");
     (stage, needed, available)
 }
@@ -139,7 +139,7 @@ fn an_item_larger_than_the_reserve_fails_with_the_numbers() {
                 adds_up(&report);
                 assert_eq!((report.failed(), report.delivered()), (1, 4 * children));
                 assert_eq!(causes[0].item().source_index(), 1);
-                let Cause::TooLarge { needed, allowed } = causes[0].cause() else {
+                let Cause::TooLarge { needed, allowed, .. } = causes[0].cause() else {
                     panic!("{}", causes[0])
                 };
                 assert_eq!((*needed, *allowed), (wanted, 1_000));

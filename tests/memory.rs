@@ -163,7 +163,7 @@ fn who_has_set_the_allocator_is_not_overruled() {
     for order in orders {
         let ended = Order { memory: Some("128MiB"), ..order }.run();
         let told = format!("{}\n{}", ended.status, ended.text);
-        assert!(ended.status.success() && ended.text.contains("trims of the allocator"), "{told}");
+        assert!(ended.status.success() && ended.text.contains(" of the allocator gave "), "{told}");
         assert!(!ended.text.contains(GIVES_BACK), "{told}");
     }
     let unmeasured = Order { measured: false, memory: Some("128MiB"), ..Order::of("kept, twice") };

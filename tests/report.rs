@@ -69,6 +69,9 @@ fn every_figure_of_a_run_is_told() {
     assert!((1..=50).contains(&report.most_aboard()) && report.peak_reserved() > 0, "{report}");
     let calls: Vec<_> = report.stages().iter().map(StageReport::calls).collect();
     assert_eq!(calls, [10, 40, 20]);
+    let failed: Vec<_> = report.stages().iter().map(StageReport::failed).collect();
+    assert_eq!(failed, [0, 0, 4]);
+    assert!(report.to_string().contains("\nfailed   4 in check\n"), "{report}");
     let text = report.to_string();
     assert!(text.contains("memory   1000 B declared as kept"), "{report}");
     assert_eq!(text.matches("(runs in one go with the stage above)").count(), 1, "{report}");

@@ -157,8 +157,9 @@ impl<'t> Blocks<'t> {
     /// stage of the pipeline that `make` makes as it would have without them. Nothing is
     /// read and no thread is started.
     ///
-    /// A block gets what the plan of the pipeline leaves over: the line, less the quarter
-    /// of it (or the two largest items) that every plan keeps for items.
+    /// A block gets what the plan of the pipeline leaves over: the line, less what
+    /// every plan keeps for items: a quarter of it, or so many of the largest
+    /// ([`largest_item`](crate::PipelineBuilder::largest_item)) as the cores can be at work on.
     ///
     /// # Errors
     ///

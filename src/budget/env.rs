@@ -80,9 +80,9 @@ impl Settings {
     }
 }
 
-/// Whether a stage can be named so: [`super::stage_variable`] would leave it as it is.
+/// Whether a stage can be named so: [`crate::units::stage_variable`] would leave it as it is.
 fn is_stage(name: &str) -> bool {
-    !name.is_empty() && super::stage_variable(name) == name
+    !name.is_empty() && crate::units::stage_variable(name) == name
 }
 
 fn understood<T>(

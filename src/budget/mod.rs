@@ -19,7 +19,7 @@ use self::env::Settings;
 pub(crate) use self::headroom::{Headroom, MOST_MARGIN};
 use self::machine::{Limit, Machine};
 use crate::error::Error;
-use crate::units::Bytes;
+use crate::units::{Bytes, stage_variable};
 
 /// The memory and the cores that a run may use.
 ///
@@ -339,14 +339,4 @@ impl fmt::Display for Budget {
         }
         Ok(())
     }
-}
-
-/// The part of a variable's name that stands for a stage: upper case, with `_`
-/// for every character but `A`-`Z` and `0`-`9`.
-pub(crate) fn stage_variable(name: &str) -> String {
-    let spelled = |letter: char| match letter.to_ascii_uppercase() {
-        plain @ ('A'..='Z' | '0'..='9') => plain,
-        _ => '_',
-    };
-    name.chars().map(spelled).collect()
 }

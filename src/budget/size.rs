@@ -6,8 +6,8 @@ use crate::units::{GIB, KIB, MIB, TIB};
 
 /// What `PLIMSOLL_MEMORY` accepts.
 pub(super) const MEMORY: &str = "auto, a share of the detected limit (75%), a number of bytes \
-    (1073741824), or a size (8GiB, 1.5GiB, 512MB) in B, KB, MB, GB, TB (powers of 1000) or \
-    KiB, MiB, GiB, TiB (powers of 1024); no spaces";
+    (1073741824; below a MiB with its unit), or a size (8GiB, 1.5GiB, 512MB) in B, KB, MB, GB, TB \
+    (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024); no spaces";
 /// What `PLIMSOLL_CORES` accepts.
 pub(super) const CORES: &str =
     "auto, a share of the available cores (50%), or a number of cores (6); no spaces";
@@ -103,7 +103,25 @@ impl Decimal {
 
 /// Reads the value of `PLIMSOLL_MEMORY`.
 pub(super) fn memory(text: &str) -> Result<Amount<u64>, String> {
-    amount(text, |text| bytes(text).and_then(positive))
+    amount(text, |text| {
+        let bytes = bytes(text).and_then(positive)?;
+        match text.bytes().all(|digit| digit.is_ascii_digit()) && bytes < LEAST_BARE {
+            true => Err(unlikely(bytes)),
+            false => Ok(bytes),
+        }
+    })
+}
+
+/// A budget of fewer bytes than this needs a unit: who leaves it out is more likely to mean
+/// another one, as in SLURM's variables, or a share.
+const LEAST_BARE: u64 = MIB;
+
+fn unlikely(bytes: u64) -> String {
+    let share = if bytes <= 100 { format!("{bytes}% or ") } else { String::new() };
+    format!(
+        "has no unit, so it is {bytes} bytes: did you mean {share}{bytes}MiB? ({bytes}B, if it is \
+         meant)"
+    )
 }
 
 /// Reads the value of `PLIMSOLL_CORES`.
@@ -218,6 +236,9 @@ mod tests {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         assert_eq!(memory("auto"), Ok(Amount::Auto));
+        assert_eq!(memory("50B"), Ok(Amount::Exactly(50)));
+        assert_eq!(memory("1048576"), Ok(Amount::Exactly(MIB)));
+        assert_eq!(bytes("50"), Ok(50), "a footprint may be that small");
         assert_eq!(cores("6"), Ok(Amount::Exactly(6)));
     }
 
@@ -266,6 +287,9 @@ mod tests {
             ("8PiB", "\"PiB\" is not a unit"),
             ("8GiBs", "\"GiBs\" is not a unit"),
             ("8GiB5", "\"GiB5\" is not a unit"),
+            ("50", "did you mean 50% or 50MiB? (50B, if it is meant)"),
+            ("4096", "so it is 4096 bytes: did you mean 4096MiB?"),
+            ("1048575", "did you mean 1048575MiB?"),
             ("18446744073709551616", "too large"),
             ("16777216TiB", "too large"),
             ("340282366920938463463374607431768211456", "too large"),

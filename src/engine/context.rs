@@ -67,6 +67,8 @@ pub(crate) struct Fates {
 #[derive(Default)]
 pub(crate) struct Meter {
     pub(crate) items: AtomicU64,
+    /// Of stages alone.
+    pub(crate) failed: Figure,
     pub(crate) busy_nanos: AtomicU64,
     /// Time that went into building the states of workers.
     pub(crate) set_up_nanos: AtomicU64,
@@ -243,6 +245,7 @@ impl<'r> Context<'r> {
         failed: &mut Option<ItemId>,
     ) {
         count(&self.fates.failed, 1);
+        self.meters[stage].failed.fetch_add(1, Ordering::Relaxed);
         let stage = self.plan.stages[stage].name.clone();
         let error = ItemError { stage, item: item.clone(), cause };
         match &self.policy {

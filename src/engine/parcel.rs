@@ -229,7 +229,10 @@ impl<T> Desk<'_, '_, T> {
             if place == 0 {
                 let allowed = self.cx.plan.reserve;
                 let needed = self.needed(&parcel, &needs, 0);
-                let cause = Cause::TooLarge { needed, allowed };
+                let maker = self.stage.checked_sub(1).map(|above| &self.cx.plan.stages[above]);
+                let maker = maker.map(|stage| stage.name.clone());
+                let weighs = parcel.weights.at(0);
+                let cause = Cause::TooLarge { needed, allowed, weighs, maker };
                 parcel.fail_at(0, cause, self.stage, self.cx, failed);
                 needs.truncate(parcel.items.len() + 1);
                 needs.drain(..1);

@@ -1,12 +1,13 @@
 //! From a finished run to what the caller is told.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::basis::Basis;
 use super::context::Context;
 use super::run::Run;
-use super::scheduler::{Halt, Nanos};
+use super::scheduler::{Halt, Nanos, Scheduler};
 use crate::error::Error;
 use crate::report::{Histogram, Report, StageReport, peak_resident};
 use crate::sync::{AtomicU64, Ordering};
@@ -27,9 +28,11 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         cpu_time: run.cx.cpu_time(),
         threads,
         cores: plan.cores,
+        machine_cores: available_parallelism().ok().map(usize::from),
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
         kept: plan.memory - plan.line,
+        for_tables: plan.for_tables(),
         line: plan.line,
         peak_resident: peak_resident(),
         stalls: run.stalls.lock().clone(),
@@ -51,27 +54,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         let most = scheduler.accounted().saturating_add(ledger.peak_booked());
         report.memory = board.memory.report(&names, most);
         report.basis = Basis::of(&run.cx, scheduler);
-        for (index, stage) in plan.stages.iter().enumerate() {
-            let meter = run.cx.meter(index);
-            let waits = scheduler.waits(stage.segment);
-            let time = |nanos: Nanos| Duration::from_nanos(nanos);
-            report.stages.push(StageReport {
-                name: stage.name.clone(),
-                workers: stage.workers(),
-                asked: stage.asked_workers(),
-                more: stage.more,
-                calls: get(&meter.items),
-                busy: time(get(&meter.busy_nanos)),
-                set_up: time(get(&meter.set_up_nanos)),
-                times: meter.times.as_ref().and_then(Histogram::times),
-                fused: plan.segments[stage.segment].stages.start != index,
-                waited_input: time(waits.input),
-                waited_downstream: time(waits.downstream),
-                waited_memory: time(waits.memory),
-                waited_real: time(waits.tight),
-                waited_core: time(waits.core),
-            });
-        }
+        let stages = 0..plan.stages.len();
+        report.stages = stages.map(|index| stage_report(&run.cx, scheduler, index)).collect();
     }
     drop(board);
     let waits = |wait: fn(&StageReport) -> Duration| -> Duration {
@@ -80,6 +64,32 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
     let (waited, hungry) = (waits(|stage| stage.waited_real), waits(|stage| stage.waited_memory));
     (report.memory.waited, report.memory.hungry) = (waited, !hungry.is_zero());
     report
+}
+
+/// What the stage did.
+fn stage_report<T>(cx: &Context<'_>, scheduler: &Scheduler<T>, index: usize) -> StageReport {
+    let stage = &cx.plan.stages[index];
+    let meter = cx.meter(index);
+    let waits = scheduler.waits(stage.segment);
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let time = |nanos: Nanos| Duration::from_nanos(nanos);
+    StageReport {
+        name: stage.name.clone(),
+        workers: stage.workers(),
+        asked: stage.asked_workers(),
+        more: stage.more,
+        calls: get(&meter.items),
+        failed: meter.failed.load(Ordering::Relaxed),
+        busy: time(get(&meter.busy_nanos)),
+        set_up: time(get(&meter.set_up_nanos)),
+        times: meter.times.as_ref().and_then(Histogram::times),
+        fused: cx.plan.segments[stage.segment].stages.start != index,
+        waited_input: time(waits.input),
+        waited_downstream: time(waits.downstream),
+        waited_memory: time(waits.memory),
+        waited_real: time(waits.tight),
+        waited_core: time(waits.core),
+    }
 }
 
 /// What ended the run early, if anything did.

@@ -115,6 +115,9 @@ fn of_runs() -> Vec<Error> {
         pipeline.run(0..3, drop).expect_err("it fails").into()
     };
     let good = || Pipeline::new(parse()).build(&budget()).expect("it fits");
+    let load = Stage::cpu("load").map(|n: u64| n).weigh(|_| 100 * MIB);
+    let pipeline = Pipeline::new(load).then(parse()).build(&budget()).expect("it fits");
+    let output = pipeline.run(0..3, drop).expect_err("it is too large");
     let token = CancelToken::new();
     token.cancel();
     let cancelled = good().job().cancel(&token).run(0..3, drop).expect_err("it is cancelled");
@@ -135,6 +138,8 @@ fn of_runs() -> Vec<Error> {
         run(Stage::cpu("parse").try_map(|_| Err::<u64, _>("invalid digit found in string"))),
         run(Stage::cpu("parse").map(|_| panic!("planned: index out of bounds"))),
         run(Stage::memory("align", Footprint::per_item(|_| 1 << 30)).map(|n| n)),
+        run(Stage::memory("align", Footprint::per_item(|_| 32 * MIB)).map(|n| n)),
+        output.into(),
         run(Stage::memory("embed", Footprint::none()).map_batch(1, |_: Vec<u64>| vec![1, 2])),
         run(Stage::cpu("load").with_state(|| panic!("planned: no model")).map(|(), n: u64| n)),
         run(parse().weigh(|_| panic!("planned: index out of bounds"))),

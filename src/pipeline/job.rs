@@ -184,6 +184,8 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
         let report = self.play(plan, clock.face(), source.into_iter(), sink, |run, threads| {
             costs = simulation::drive(run, threads, clock, machine);
         })?;
+        // Of this process and its machine, which did not compute.
+        let report = Report { cpu_time: None, machine_cores: None, ..report };
         Ok(Forecast { report, costs })
     }
 

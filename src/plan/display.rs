@@ -64,7 +64,7 @@ impl Plan {
 
     fn fmt_run(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.ordered { "in the source's order" } else { "as completed" };
-        let tables = self.counted(|_| true);
+        let tables = self.for_tables();
         let stages = self.memory - self.line - tables;
         writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
         if tables > 0 {
@@ -84,10 +84,12 @@ impl Plan {
         writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
         writeln!(
             f,
-            "threads  {:>10}   {} for the cores, 1 for the source, {} for workers that wait; 1 watches",
+            "threads  {:>10}   at work: {} for the cores, 1 for the source, {} for workers that wait; \
+             with the one that watches {}",
             self.threads,
             self.cores,
-            self.threads - self.cores - 1
+            self.threads - self.cores - 1,
+            self.threads + 1
         )
     }
 
@@ -106,7 +108,7 @@ impl Plan {
         };
         let sum = |bytes: fn(&StagePlan) -> u64| self.stages.iter().map(bytes).sum::<u64>();
         let (shared, first) = (sum(|stage| stage.shared), sum(|stage| stage.per_worker));
-        let tables = self.counted(|_| true);
+        let tables = self.for_tables();
         let left = self.memory - shared - first - tables;
         let further = sum(StagePlan::kept) - shared - first;
         writeln!(f, "\nhow the memory is spent")?;

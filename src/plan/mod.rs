@@ -5,13 +5,15 @@
 //! 1. what each stage shares among its workers, once, and what certainly must stay in
 //!    memory of shared tables;
 //! 2. one worker for every stage;
-//! 3. a quarter of what is left (or two of the largest items, if the pipeline says
-//!    how large they get) is kept for the items;
-//! 4. what ought to stay in memory of all other tables, as far as there is room: a look-up
-//!    that waits for the disk costs more than any worker brings;
-//! 5. further workers, one at a time, to the stage that has the least of what it
-//!    asks for;
-//! 6. all the rest is the *line*: what items aboard may hold. A part of it, the
+//! 3. a quarter of what is left is kept for the items; if the pipeline says how large they
+//!    get, one of the largest for each core and one for the oldest, if that is less, and two
+//!    in any case;
+//! 4. the workers that somebody demands by a variable or by name;
+//! 5. further workers, one at a time, to the stage that has the least of what it asks for, as
+//!    long as they take an eighth at the most of what all other tables would have;
+//! 6. what ought to stay in memory of these, as far as there is room;
+//! 7. further workers, as before;
+//! 8. all the rest is the *line*: what items aboard may hold. A part of it, the
 //!    *reserve*, is the oldest item's alone, so that it can always go on. The
 //!    reserve is the most that a single item may ever need.
 
@@ -24,6 +26,7 @@ mod purse;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -124,8 +127,8 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `memory_bytes`, `memory_origin` | the budget, and where it came from |
 /// | `limit_bytes`, `limit_origin` | the memory limit that was detected; null if none was |
 /// | `cores`, `cores_origin` | how many calls that compute may run at once, and where that came from |
-/// | `kept_bytes` | what all stages keep |
-/// | `set_aside_bytes` | what was set aside for items before any stage got a second worker |
+/// | `kept_bytes` | what all stages keep, and what is counted of tables |
+/// | `set_aside_bytes` | what was set aside for items before any stage got a second worker: a quarter, or less if the pipeline tells its `largest_item` |
 /// | `line_bytes` | what items aboard may hold together |
 /// | `reserve_bytes`, `reserve_reason` | the oldest item's part of the line, which is the most for one item |
 /// | `window_items` | items aboard at the most |
@@ -307,6 +310,11 @@ impl Plan {
     /// The part of these that the system may take back.
     pub(crate) fn reclaimable(&self) -> u64 {
         self.counted(TablePlan::is_reclaimable)
+    }
+
+    /// Bytes of the budget that are kept for tables.
+    pub(crate) fn for_tables(&self) -> u64 {
+        self.counted(|_| true)
     }
 
     fn counted(&self, which: impl Fn(&TablePlan) -> bool) -> u64 {

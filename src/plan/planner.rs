@@ -1,14 +1,13 @@
 //! From budget and stages to a plan.
 
-use std::ops::Range;
-
 use super::purse::Purse;
 use super::tables::{self, copies_of, tables_of};
+use super::workers::{self, Draft, holder, workers_by_then};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
-use crate::budget::{Budget, stage_variable};
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::stage::{Kind, StageSpec};
-use crate::units::{Bytes, MIB};
+use crate::units::{Bytes, MIB, stage_variable};
 
 /// Plans `specs` on `budget`. If they do not fit, the error tells which budget would do.
 pub(crate) fn plan(
@@ -24,11 +23,20 @@ pub(crate) fn plan(
         }
         error => error,
     })?;
-    let has_all = |plan: &Plan| plan.tables.iter().all(|table| table.missing() == 0);
-    if !has_all(&plan) {
-        plan.notes.extend(tables::note(&plan.tables, enough(has_all)));
+    if !has_all_tables(&plan) {
+        let all = |plan: &Plan| {
+            let served = plan.stages.iter().all(|stage| stage.workers == stage.asked);
+            served && has_all_tables(plan)
+        };
+        let enough = [enough(has_all_tables), enough(all)];
+        let aside = settings.largest_item.is_none().then_some(plan.kept_for_items);
+        plan.notes.extend(tables::note(&plan.tables, enough, aside));
     }
     Ok(plan)
+}
+
+fn has_all_tables(plan: &Plan) -> bool {
+    plan.tables.iter().all(|table| table.missing() == 0)
 }
 
 /// The least memory on which a plan can be made that `is_good`, in whole MiB where it is
@@ -73,24 +81,29 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     let last = &specs[specs.len() - 1].name;
     let (least, what) = least_reserve(&specs, settings);
     purse.expect(last, what, least)?;
-    let keep =
-        (purse.left() / 4).max(settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2)));
     let before = purse.left();
-    tables::grant(&mut tables, before.saturating_sub(keep), &mut purse);
-    let for_tables =
-        before - purse.left() + tables.iter().map(|table| table.missing()).sum::<u64>();
-    let missing = |further: u64| {
-        enough_for(further.saturating_add(for_tables), settings).saturating_sub(before)
+    let keep = set_aside(before, budget.cores(), settings);
+    let for_tables = tables::wanted(&tables);
+    workers::add_demanded(&mut drafts, &specs, &mut purse, keep)?;
+    let early = workers::early(&drafts, &specs, for_tables);
+    let room = for_tables.min(purse.left().saturating_sub(keep));
+    let others = purse.left() - workers::before_tables(room);
+    workers::add(&mut drafts, &specs, &mut purse, others);
+    tables::grant(&mut tables, purse.left().saturating_sub(keep), &mut purse);
+    workers::add(&mut drafts, &specs, &mut purse, keep);
+    let missing = |workers: &dyn Fn(usize, &Draft) -> usize| {
+        let further = workers::further(&drafts, workers).saturating_add(for_tables);
+        enough_for(further, budget.cores(), settings).saturating_sub(before)
     };
-    add_workers(&mut drafts, &specs, &mut purse, keep)?;
-    let short = missing(further(&drafts, |draft| draft.asked));
-    drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
+    let short = missing(&|_, draft| draft.asked);
     let twice = |one: &Draft| {
         let wanted = one.asked.min(2 * one.workers);
-        (wanted, missing(further(&drafts, |draft| workers_by_then(draft, one, wanted))))
+        let by_then = |at: usize, draft: &Draft| workers_by_then(draft, one, wanted).max(early[at]);
+        (wanted, missing(&by_then))
     };
     let more: Vec<_> =
         drafts.iter().map(|draft| (draft.workers < draft.asked).then(|| twice(draft))).collect();
+    drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
@@ -122,22 +135,6 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
 /// More workers of one stage, or cores, than anybody has; beyond it a number is
 /// a mistake that would ask the system for as many threads.
 const MOST_WORKERS: usize = 4_096;
-
-/// Whom the budget is spent on, where it is spent on a stage.
-fn holder(spec: &StageSpec) -> String {
-    format!("stage {:?}", spec.name)
-}
-
-/// A segment while its workers are still counted.
-struct Draft {
-    stages: Range<usize>,
-    per_worker: u64,
-    asked: usize,
-    /// Who asked, if it must be granted in full.
-    demanded_by: Option<String>,
-    workers: usize,
-    reason: String,
-}
 
 fn check_names(specs: &[StageSpec]) -> Result<(), Error> {
     for (index, spec) in specs.iter().enumerate() {
@@ -255,76 +252,26 @@ fn least_reserve(specs: &[StageSpec], settings: &Settings) -> (u64, &'static str
     }
 }
 
-/// Hands out workers beyond the first, one at a time, to whom lacks most.
-fn add_workers(
-    drafts: &mut [Draft],
-    specs: &[StageSpec],
-    purse: &mut Purse,
-    keep: u64,
-) -> Result<(), Error> {
-    loop {
-        let fits = |draft: &&mut Draft| {
-            draft.workers < draft.asked
-                && (draft.per_worker == 0 || purse.left().saturating_sub(keep) >= draft.per_worker)
-        };
-        // Compared by cross-multiplication: a / b < c / d is a * d < c * b.
-        let lacking = drafts.iter_mut().filter(fits).min_by(|a, b| {
-            // A demand comes before what others would merely like to have.
-            let merely_asks = |draft: &Draft| draft.demanded_by.is_none();
-            let lacks = (a.workers * b.asked).cmp(&(b.workers * a.asked));
-            merely_asks(a).cmp(&merely_asks(b)).then(lacks)
-        });
-        let Some(draft) = lacking else { break };
-        draft.workers += 1;
-        purse.take(holder(&specs[draft.stages.start]), draft.per_worker);
-    }
-    for draft in drafts.iter().filter(|draft| draft.workers < draft.asked) {
-        let missing = (draft.asked - draft.workers) as u64;
-        let bytes = missing.saturating_mul(draft.per_worker);
-        if let Some(origin) = &draft.demanded_by {
-            let what = format!("{missing} more workers ({origin})");
-            // What is kept for items is out of reach for workers.
-            purse.take("items".to_owned(), keep.min(purse.left()));
-            purse.expect(&specs[draft.stages.start].name, &what, bytes)?;
-        }
-    }
-    Ok(())
+/// Bytes that are set aside for items of `left`: a quarter, or if the pipeline says how large
+/// items get, as much as one of the largest for each core and one for the oldest, if that is
+/// less. Two of the largest in any case.
+fn set_aside(left: u64, cores: usize, settings: &Settings) -> u64 {
+    let Some(largest) = settings.largest_item else { return left / 4 };
+    at_work(largest, cores).min(left / 4).max(largest.saturating_mul(2))
 }
 
-/// Bytes that carry `further`, beside one worker of every stage: three quarters of what is
-/// left then are for further workers and tables, or all but two of the largest items.
-fn enough_for(further: u64, settings: &Settings) -> u64 {
-    let items = settings.largest_item.map_or(0, |bytes| bytes.saturating_mul(2));
-    further.saturating_add(further.div_ceil(3)).max(further.saturating_add(items))
+/// What the largest items hold while all `cores` are at work on such.
+fn at_work(largest: u64, cores: usize) -> u64 {
+    largest.saturating_mul(cores as u64 + 1)
 }
 
-/// Bytes that workers beyond the first keep, where each stage has as many as `workers` says.
-fn further(drafts: &[Draft], workers: impl Fn(&Draft) -> usize) -> u64 {
-    let further = |draft: &Draft| draft.per_worker.saturating_mul(workers(draft) as u64 - 1);
-    drafts.iter().map(further).fold(0, u64::saturating_add)
-}
-
-/// The most workers that `draft` may have when `one` gets the last of `wanted`: who lacks
-/// most comes first, so no other has more than one worker beyond the same part of what it
-/// asks for.
-fn workers_by_then(draft: &Draft, one: &Draft, wanted: usize) -> usize {
-    match draft.demanded_by {
-        Some(_) => draft.asked,
-        None => draft.asked.min(draft.asked * (wanted - 1) / one.asked + 1),
-    }
-}
-
-impl Draft {
-    fn tell_what_is_missing(&mut self, short: u64) {
-        let Self { workers, asked, reason, .. } = self;
-        if workers < asked {
-            *reason = format!(
-                "limited by memory: {workers} of {asked} fit, {} more would carry all workers of \
-                 all stages ({reason})",
-                Bytes(short)
-            );
-        }
-    }
+/// Bytes that carry `further`, beside one worker of every stage and what is
+/// [set aside](set_aside).
+fn enough_for(further: u64, cores: usize, settings: &Settings) -> u64 {
+    let quarter = further.saturating_add(further.div_ceil(3));
+    let Some(largest) = settings.largest_item else { return quarter };
+    let at_work = further.saturating_add(at_work(largest, cores));
+    quarter.min(at_work).max(further.saturating_add(largest.saturating_mul(2)))
 }
 
 /// One thread for each core, one that may be blocked in the source, and one for
@@ -418,8 +365,11 @@ const SMALL_LINE: u64 = 1 << 20;
 fn notes(budget: &Budget, specs: &[StageSpec], line: u64, settings: &Settings) -> Vec<String> {
     let known = |name: &str| specs.iter().any(|spec| stage_variable(&spec.name) == name);
     let unheard = budget.override_names().filter(|(name, _)| !known(name));
-    let unheard = unheard
-        .map(|(name, origin)| format!("no stage of this pipeline is tuned as {name} ({origin})"));
+    let variables: Vec<_> = specs.iter().map(|spec| stage_variable(&spec.name)).collect();
+    let unheard = unheard.map(|(name, origin)| {
+        let there = variables.join(", ");
+        format!("no stage of this pipeline is tuned as {name} ({origin}); there are {there}")
+    });
     let passes_on = &specs[..specs.len() - 1];
     let unweighed = passes_on.iter().filter(|spec| spec.counts_items && !spec.weighs_outputs);
     let unweighed = unweighed.map(|spec| {

@@ -8,7 +8,7 @@ use super::purse::Purse;
 use crate::error::Error;
 use crate::stage::StageSpec;
 use crate::table::{Extent, MemoryId, Pages, Table};
-use crate::units::{Bytes, MIB, MemoryVariable};
+use crate::units::{Bytes, InVariable, MIB, MemoryVariable};
 
 /// What a plan counts for shared data that stages declare by
 /// [`Footprint::table`](crate::Footprint::table).
@@ -234,11 +234,16 @@ pub(super) fn spend(tables: &mut [TablePlan], purse: &mut Purse) -> Result<(), E
     Ok(())
 }
 
+/// What all others want.
+pub(super) fn wanted(tables: &[TablePlan]) -> u64 {
+    let others = tables.iter().filter(|table| !table.is_firm());
+    others.map(|table| table.wanted).fold(0, u64::saturating_add)
+}
+
 /// Grants all others what they want, as far as there is `room`, which the purse has, in
 /// proportion.
 pub(super) fn grant(tables: &mut [TablePlan], room: u64, purse: &mut Purse) {
-    let others = || tables.iter().filter(|table| !table.is_firm());
-    let wanted: u64 = others().map(|table| table.wanted).sum();
+    let wanted = wanted(tables);
     let part = |bytes: u64| match wanted <= room {
         true => bytes,
         // At most `bytes`, as there is less room than is wanted.
@@ -250,18 +255,38 @@ pub(super) fn grant(tables: &mut [TablePlan], room: u64, purse: &mut Purse) {
     }
 }
 
-/// The note on tables that are short; `enough` is a budget on which none would be.
-pub(super) fn note(tables: &[TablePlan], enough: Option<u64>) -> Option<String> {
+/// The note on tables that are short: `enough` are budgets on which none would be, and on
+/// which no stage would lack workers either; `aside` is what is set aside for items of unknown
+/// size.
+pub(super) fn note(
+    tables: &[TablePlan],
+    enough: [Option<u64>; 2],
+    aside: Option<u64>,
+) -> Option<String> {
     let short = || tables.iter().filter(|table| table.missing() > 0);
     let missing = short().map(TablePlan::missing).reduce(|one, other| one + other)?;
     let names: Vec<_> = short().map(|table| format!("{:?}", table.name)).collect();
-    let enough = enough.map(|bytes| format!("give {}, ", MemoryVariable(bytes)));
+    let enough = match enough {
+        [None, _] => String::new(),
+        [Some(tables), Some(all)] if all > tables => {
+            let (tables, all) = (MemoryVariable(tables), InVariable(all));
+            format!("give {tables} ({all} for all workers, too), ")
+        }
+        [Some(tables), _] => format!("give {}, ", MemoryVariable(tables)),
+    };
+    let aside = match aside {
+        None => String::new(),
+        Some(aside) => format!(
+            "tell how large items get (largest_item), for which {} are set aside, ",
+            Bytes(aside)
+        ),
+    };
     Some(format!(
         "look-ups in {} may wait for the disk, hundreds of times as long as they take in memory: {} of \
-         it are not kept there; {}declare how much of it is in use (Table::floor), or split it",
+         it are not kept there; {enough}{aside}declare how much of it is in use (Table::floor), or \
+         split it",
         names.join(", "),
-        Bytes(missing),
-        enough.unwrap_or_default()
+        Bytes(missing)
     ))
 }
 

@@ -87,7 +87,8 @@ fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
         let with = |memory| plan(&budget.with_memory(memory), &specs, &settings);
         // 15 more of either, and what is kept for items beside them.
         let further = 15 * 170 * MIB;
-        let items = largest_item.map_or(0, |bytes| 2 * bytes).max(further.div_ceil(3));
+        let quarter = further.div_ceil(3);
+        let items = largest_item.map_or(quarter, |bytes| quarter.min(17 * bytes).max(2 * bytes));
         let enough = (50 + 170) * MIB + further + items;
         let told = format!("{} more would carry all", Bytes(enough - budget.memory()));
         assert!(short.to_string().contains(&told), "{told}: {short}");
@@ -158,6 +159,9 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
         assert!(text.contains(part), "{text}");
     }
     assert!(plan(&Budget::new(3_073 * MIB, 2), &specs, &SETTINGS).is_ok(), "it is as told");
+    let close = plan(&Budget::new(3 * GIB - 8, 2), &specs, &SETTINGS).expect_err("8 B are missing");
+    let told = "3221225472 B are needed for its first worker, 3221225464 B of the budget's 3.0 GiB";
+    assert!(close.to_string().contains(told), "{close}");
     let demanded = Budget::new(600 * MIB, 2).with_workers("a", 9);
     let specs = [memory("a", Footprint::per_worker(100 * MIB))];
     let error = plan(&demanded, &specs, &SETTINGS).expect_err("400 MiB and more are missing");
@@ -344,7 +348,10 @@ fn the_table_can_be_checked_by_hand() {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
     assert!(
-        text.contains("no stage of this pipeline is tuned as ELSEWHERE (given by the caller)"),
+        text.contains(
+            "no stage of this pipeline is tuned as ELSEWHERE (given by the caller); there are PARSE, \
+             SCREEN\n"
+        ),
         "{text}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Report, StageReport};
+use super::{Report, StageReport, percent};
 use crate::units::Bytes;
 
 /// What a run was limited by.
@@ -43,7 +43,8 @@ impl Report {
     }
 
     /// What would help against the [`bottleneck`](Self::bottleneck), in the run's own
-    /// numbers; `None` where there is none.
+    /// numbers. If real memory passed the budget, or nothing limited the run, what should be
+    /// declared, where something was declared much too small. `None` where there is neither.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,17 +62,31 @@ impl Report {
     /// ```
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
-        Some(match self.limit()? {
+        match self.memory.what_to_declare() {
+            Some(what) if self.memory.beyond > 0 => Some(what),
+            what => self.limit().map(|limit| self.what_helps(&limit)).or(what),
+        }
+    }
+
+    /// What would help against `limit`.
+    fn what_helps(&self, limit: &Limit<'_>) -> String {
+        match limit {
             Limit::Cores(heaviest, part) => {
-                let (name, cores, part) = (&heaviest.name, self.cores, percent(part));
+                let (name, cores, part) = (&heaviest.name, self.cores, percent(*part));
                 let of = if cores == 1 { "the core's time" } else { "their time" };
                 let all = if cores == 1 { "1 core is".into() } else { format!("all {cores} are") };
+                let what = match self.why_not_more_cores() {
+                    None => format!("more cores would help, or a quicker {name}"),
+                    Some(why) => format!("a quicker {name} would help; {why}"),
+                };
                 format!(
-                    "{name} is limited by cores: {all} at work, and it takes {part} of {of}; more \
-                     cores would help, or a quicker {name}"
+                    "{name} is limited by cores: {all} at work, and it takes {part} of {of}; {what}"
                 )
             }
-            Limit::Stage(stage, _) => stage.what_more_workers_take(self.cores),
+            Limit::Stage(stage, _) => {
+                let there = self.machine_cores.unwrap_or(self.cores);
+                stage.what_more_workers_take(self.cores.min(there))
+            }
             Limit::Source(_) => {
                 "the source is the bottleneck: one thread reads at a time; what it \
                                  does beside reading could be a stage's, which has more workers"
@@ -81,7 +96,7 @@ impl Report {
                                does beside writing could be a stage's, which has more workers"
                 .to_owned(),
             Limit::Memory(hungry, _) => self.what_spares_memory(hungry),
-        })
+        }
     }
 
     fn limit(&self) -> Option<Limit<'_>> {
@@ -174,10 +189,6 @@ impl StageReport {
             ),
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
 }
 
 #[cfg(test)]

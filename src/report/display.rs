@@ -24,6 +24,9 @@ impl fmt::Display for Report {
         }
         let seconds = self.elapsed.as_secs_f64();
         writeln!(f)?;
+        if let Some(failed) = self.failed_by_stage() {
+            writeln!(f, "failed   {failed}")?;
+        }
         write!(f, "time     {seconds:.3} s on {} threads", self.threads)?;
         if let Some(cpu_time) = self.cpu_time {
             write!(f, ", {:.3} s of cpu time", cpu_time.as_secs_f64())?;
@@ -32,6 +35,7 @@ impl fmt::Display for Report {
             write!(f, ", {:.1} items read a second", self.read as f64 / seconds)?;
         }
         writeln!(f)?;
+        self.fmt_cores(f)?;
         self.fmt_memory(f)?;
         writeln!(f)?;
         let widths = self.stages.iter().map(|stage| stage.name.chars().count());
@@ -50,11 +54,22 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// How many items failed in which stages, if any did.
+    pub(super) fn failed_by_stage(&self) -> Option<String> {
+        let failing = self.stages.iter().filter(|stage| stage.failed > 0);
+        let told = failing.map(|StageReport { name, failed, .. }| format!("{failed} in {name}"));
+        let told: Vec<_> = told.collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+
     fn fmt_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory   {} declared as kept by stages", Bytes(self.kept - self.for_tables))?;
+        if self.for_tables > 0 {
+            write!(f, ", {} for tables", Bytes(self.for_tables))?;
+        }
         writeln!(
             f,
-            "memory   {} declared as kept by stages; items held {} of the line's {} at most, {} at once",
-            Bytes(self.kept),
+            "; items held {} of the line's {} at most, {} at once",
             Bytes(self.peak_reserved),
             Bytes(self.line),
             self.most_aboard
@@ -62,7 +77,8 @@ impl Report {
         if self.peak_overweight > 0 {
             writeln!(
                 f,
-                "         outputs outweighed what was declared for them by up to {}",
+                "         outputs weighed up to {} more than was asked for them (peak_overweight): have \
+                 per_item of the stages that make them count them",
                 Bytes(self.peak_overweight)
             )?;
         }
@@ -153,9 +169,42 @@ mod tests {
 
     #[test]
     fn only_fates_that_occurred_are_told() {
-        let report = Report { read: 5, delivered: 3, failed: 2, ..Report::default() };
+        let mut report = Report { read: 5, delivered: 3, failed: 2, ..Report::default() };
         let text = report.to_string();
-        assert!(text.starts_with("items    5 read = 3 delivered + 2 failed\n"), "{text}");
+        assert!(text.starts_with("items    5 read = 3 delivered + 2 failed\ntime "), "{text}");
+        let stage = |name: &str, failed| StageReport {
+            name: name.to_owned(),
+            failed,
+            ..StageReport::default()
+        };
+        report.stages = vec![stage("load", 0), stage("parse", 334), stage("a < b", 1)];
+        let text = report.to_string();
+        assert!(text.contains("+ 2 failed\nfailed   334 in parse, 1 in a < b\ntime "), "{text}");
+        let mut page = Vec::new();
+        report.write_html(&mut page).expect("memory takes all");
+        let page = String::from_utf8(page).expect("it is text");
+        assert!(page.contains("2 failed (334 in parse, 1 in a &lt; b)"), "{page}");
+    }
+
+    #[test]
+    fn what_stages_and_tables_keep_is_told_as_the_plan_tells_it() {
+        let mut report = Report { kept: 308 << 20, ..Report::default() };
+        let told = |report: &Report| report.to_string();
+        assert!(
+            told(&report).contains("memory   308.0 MiB declared as kept by stages; items held")
+        );
+        report.for_tables = 305 << 20;
+        let both = "memory   3.0 MiB declared as kept by stages, 305.0 MiB for tables; items held";
+        assert!(told(&report).contains(both), "{report}");
+    }
+
+    #[test]
+    fn outputs_that_outweigh_their_footprint_are_told() {
+        let heavy = Report { peak_overweight: 3 << 20, ..Report::default() }.to_string();
+        assert!(
+            heavy.contains("weighed up to 3.0 MiB more than was asked for them (peak_overweight)")
+        );
+        assert!(!Report::default().to_string().contains("overweight"));
     }
 
     #[test]

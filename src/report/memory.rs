@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::Bytes;
+use crate::units::{Bytes, InVariable, MIB, stage_variable};
 
 /// What real memory was seen to do during a run, and what followed from it.
 ///
@@ -217,17 +217,18 @@ impl MemoryReport {
             let short = self.squeezed.as_secs_f64();
             writeln!(f, "         the machine or a cgroup was short of memory for {short:.3} s")?;
         }
-        match (self.trims, self.trimmed) {
-            (0, _) => Ok(()),
-            (times, 0) => writeln!(f, "         {times} trims of the allocator gave nothing back"),
-            (times, freed) => {
-                let (freed, seconds) = (Bytes(freed), self.trim_time.as_secs_f64());
-                writeln!(
-                    f,
-                    "         {times} trims of the allocator gave back {freed} in {seconds:.3} s"
-                )
+        if self.trims > 0 {
+            let trims =
+                if self.trims == 1 { "1 trim".into() } else { format!("{} trims", self.trims) };
+            write!(f, "         {trims} of the allocator gave ")?;
+            match self.trimmed {
+                0 => writeln!(f, "nothing back")?,
+                freed => {
+                    let seconds = self.trim_time.as_secs_f64();
+                    writeln!(f, "back {} in {seconds:.3} s", Bytes(freed))?;
+                }
             }
-        }?;
+        }
         let Some(least) = self.released else { return Ok(()) };
         writeln!(
             f,
@@ -237,15 +238,46 @@ impl MemoryReport {
         )
     }
 
+    /// What should be declared, where it is clear that more should be.
+    pub(super) fn what_to_declare(&self) -> Option<String> {
+        if !self.drifts() {
+            return None;
+        }
+        if let Some((name, touched, _)) = &self.heavy_worker {
+            let bytes = touched.div_ceil(MIB) * MIB;
+            let (told, variable, set) = (Bytes(bytes), stage_variable(name), InVariable(bytes));
+            return Some(format!(
+                "declare per_worker({told}) for {name}, or set PLIMSOLL_FOOTPRINT_{variable}={set}"
+            ));
+        }
+        let (name, touched, _) = self.heavy.as_ref()?;
+        let touched = Bytes(*touched);
+        Some(match &**name {
+            "(source)" => {
+                format!("declare what an item of the source holds, {touched}: weigh_source")
+            }
+            _ => format!(
+                "declare what a call of {name} needs, {touched}, its output included: \
+                 Footprint::per_item; and what the output holds while it waits: Stage::weigh"
+            ),
+        })
+    }
+
+    /// Whether real memory is so much more than declared that it is worth a word.
+    fn drifts(&self) -> bool {
+        self.peak_drift > NEGLIGIBLE
+    }
+
     /// Whose declarations look wrong.
     fn fmt_misjudged(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let drifts = self.peak_drift > NEGLIGIBLE;
+        let drifts = self.drifts();
         if let (true, Some((name, touched, declared))) = (drifts, &self.heavy_worker) {
             let (touched, declared) = (Bytes(*touched), Bytes(*declared));
             writeln!(
                 f,
                 "         workers of {name} look heavier than declared: the first call of one touched \
-                 {touched} of fresh memory, {declared} were declared for both"
+                 {touched} of fresh memory, {declared} were declared for what it keeps (per_worker) and \
+                 that call (per_item)"
             )?;
         }
         if let (true, Some((name, touched, declared))) = (drifts, &self.heavy) {
@@ -253,7 +285,7 @@ impl MemoryReport {
             writeln!(
                 f,
                 "         items of {name} look heavier than declared: a call touched {touched} of \
-                 fresh memory, {declared} were declared"
+                 fresh memory, {declared} were declared (per_item)"
             )?;
         }
         if self.unused > NEGLIGIBLE && (self.hungry || self.light.is_some()) {
@@ -274,8 +306,6 @@ impl MemoryReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MIB: u64 = 1 << 20;
 
     #[test]
     fn only_what_happened_is_told() {
@@ -303,8 +333,16 @@ mod tests {
         assert!(text.contains("workers of model look heavier than declared: the first call"));
         assert!(text.contains(
             "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
-             4.0 MiB were declared\n"
+             4.0 MiB were declared (per_item)\n"
         ));
+        assert!(
+            text.contains("90.0 MiB were declared for what it keeps (per_worker) and that call")
+        );
+        report.trims = 1;
+        assert!(report.to_string().contains(" 1 trim of the allocator gave nothing back\n"));
+        report.trimmed = MIB;
+        assert!(report.to_string().contains(" 1 trim of the allocator gave back 1.0 MiB in 0.000"));
+        report.trimmed = 0;
         assert!(text.ends_with(
             "500.0 MiB of what was declared were never used: a call of screen was granted \
              200.0 MiB and touched 2.0 MiB at most\n"
@@ -314,6 +352,20 @@ mod tests {
         let told = "it was told to give blocks of 1.0 MiB and more back at once from then on, for the \
                     whole process (release_large_blocks)\n";
         assert!(text.contains(&format!("gave nothing back\n         {told}")), "{text}");
+        let told = |report: &MemoryReport| report.what_to_declare().unwrap_or_default();
+        report.heavy_worker = Some(("big model".to_owned(), 100 * MIB - 5, MIB));
+        assert_eq!(
+            told(&report),
+            "declare per_worker(100.0 MiB) for big model, or set PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
+        );
+        report.heavy_worker = None;
+        assert!(
+            told(&report).starts_with("declare what a call of align needs, 40.0 MiB, its output")
+        );
+        report.heavy = Some(("(source)".to_owned(), 40 * MIB, 0));
+        assert!(told(&report).ends_with("of the source holds, 40.0 MiB: weigh_source"));
+        report.peak_drift = NEGLIGIBLE;
+        assert_eq!(told(&report), "");
         let blind =
             MemoryReport { blind: Some("it is dark".to_owned()), ..MemoryReport::default() };
         assert_eq!(

@@ -1,6 +1,7 @@
 //! What a run did, and does while it is under way, in figures.
 
 mod advice;
+mod cores;
 mod display;
 mod escape;
 mod html;
@@ -64,8 +65,8 @@ pub use times::ItemTimes;
 ///
 /// | part | tells |
 /// |---|---|
-/// | `items` | what became of everything that was read or made; the fates add up |
-/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four |
+/// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages |
+/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
 /// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place |
@@ -86,14 +87,15 @@ pub use times::ItemTimes;
 /// |---|---|
 /// | `read`, `children`, `delivered`, `filtered`, `failed`, `cancelled`, `expanded` | the items' fates |
 /// | `elapsed_seconds`, `cpu_seconds` | the run's time, and the processor's, null where it is not told |
-/// | `threads`, `cores` | threads of the run, cores of the budget |
+/// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
+/// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
-/// | `kept_bytes`, `line_bytes` | what stages keep, what items aboard may hold |
+/// | `kept_bytes`, `tables_bytes`, `line_bytes` | what stages and tables keep, the part of it that is for tables, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
 /// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
-/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
+/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
 /// | `stalls` | [`Stall`]: `stage`, `item`, `seconds`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -108,9 +110,14 @@ pub struct Report {
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) threads: usize,
     pub(crate) cores: usize,
+    /// Cores that the process may use; of a real run, where the system tells.
+    pub(crate) machine_cores: Option<usize>,
     pub(crate) source_busy: Duration,
     pub(crate) sink_busy: Duration,
+    /// What stages keep, and tables.
     pub(crate) kept: u64,
+    /// The part that is for tables.
+    pub(crate) for_tables: u64,
     pub(crate) line: u64,
     pub(crate) peak_reserved: u64,
     pub(crate) peak_overweight: u64,
@@ -268,6 +275,10 @@ impl Report {
     pub fn stages(&self) -> &[StageReport] {
         &self.stages
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 /// The highest resident memory of this process so far, bytes.

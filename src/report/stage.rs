@@ -33,6 +33,7 @@ pub struct StageReport {
     /// budget that would carry them.
     pub(crate) more: Option<(usize, u64)>,
     pub(crate) calls: u64,
+    pub(crate) failed: u64,
     pub(crate) busy: Duration,
     pub(crate) set_up: Duration,
     pub(crate) fused: bool,
@@ -67,6 +68,24 @@ impl StageReport {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// Items that failed there: by error, by panic, or because the stage had no room for one so
+    /// large.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let parse = Stage::cpu("parse").try_map(|word: &str| word.parse::<u32>());
+    /// let pipeline = Pipeline::new(parse).build(&Budget::new(MIB, 1))?;
+    /// let report = pipeline.job().failures(drop).run("7 x 9 y".split(' '), drop)?;
+    /// assert_eq!((report.failed(), report.stages()[0].failed()), (2, 2));
+    /// assert!(report.to_string().contains("failed   2 in parse"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Time inside the stage's function, all workers together.

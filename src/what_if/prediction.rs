@@ -13,8 +13,12 @@ use crate::units::Bytes;
 /// ```text
 /// 10000000 items in 2718.281 s, 3678.8 a second; 1.2 GiB of the budget's 4.0 GiB at most
 /// limited by the cores; apply takes 61 % of their time
+/// calls are taken to be as fast as they were in the run, what delayed them there included
 /// (28571 items were simulated, the others go on like the second half of these)
 /// ```
+///
+/// What its plan [notes](Plan::notes) is repeated there, a table that does not fit above all: it
+/// would slow calls down, and is not predicted.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     plan: Plan,
@@ -103,6 +107,13 @@ impl fmt::Display for Prediction {
         if let Some(bottleneck) = &self.bottleneck {
             write!(f, "\nlimited by {bottleneck}")?;
         }
+        for note in self.plan.notes() {
+            write!(f, "\nnote: {note}")?;
+        }
+        write!(
+            f,
+            "\ncalls are taken to be as fast as they were in the run, what delayed them there included"
+        )?;
         if simulated < items {
             write!(
                 f,

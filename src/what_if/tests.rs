@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::pipeline::{Pipeline, PipelineBuilder};
+use crate::table::{Extent, MemoryId, Pages, Table};
 use crate::units::{GIB, MIB};
 use crate::{Cause, Footprint, Stage};
 
@@ -266,12 +267,33 @@ fn a_prediction_reads_well() {
     let report = run(even, &Budget::new(GIB, 1), 1_000);
     let text = report.what_if_items(&Budget::new(GIB, 2), 1_000_000).expect("it fits").to_string();
     let lines: Vec<_> = text.lines().collect();
-    let [first, limit, how] = lines[..] else { panic!("{text}") };
+    let [first, limit, assumed, how] = lines[..] else { panic!("{text}") };
     assert!(first.starts_with("1000000 items in 15"), "{first}");
     assert!(
         first.contains("a second; ") && first.ends_with("of the budget's 1.0 GiB at most"),
         "{first}"
     );
     assert!(limit.starts_with("limited by the cores; b takes"), "{limit}");
+    assert!(assumed.starts_with("calls are taken to be as fast as they were in the run"));
     assert!(how.ends_with("others go on like the second half of these)"), "{how}");
+}
+
+#[test]
+fn a_prediction_repeats_what_its_plan_notes() {
+    let build = |clock: &VirtualClock| {
+        let memory = MemoryId::File { device: 1, inode: 1, length: 0, checksum: 0 };
+        let pages = Pages::Reclaimable { in_order: false };
+        let extents = vec![Extent { memory, bytes: 0..305 * MIB, pages }];
+        let stage = Footprint::table(Table { name: "index".to_owned(), extents, floor: None });
+        let stage = Stage::memory("a", stage);
+        Pipeline::new(stage.map(takes(clock, |_| MS)))
+    };
+    let report = run(build, &Budget::new(GIB, 2), 500);
+    let fits = report.what_if(&Budget::new(GIB, 4)).expect("it fits").to_string();
+    assert!(!fits.contains("note: "), "{fits}");
+    let short = report.what_if(&Budget::new(330 * MIB, 4)).expect("it fits, but for the table");
+    let [note] = short.plan().notes() else { panic!("{short}") };
+    assert!(note.contains("57.5 MiB of it are not kept there"), "{note}");
+    let text = short.to_string();
+    assert!(text.contains(&format!("\nnote: {note}\ncalls are taken to be")), "{text}");
 }

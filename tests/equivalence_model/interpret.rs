@@ -63,6 +63,23 @@ impl Expected {
     }
 }
 
+/// What is told of an item that needs more than is `allowed`, before stage `index`.
+fn too_large(needed: u64, allowed: u64, weighs: u64, index: usize) -> String {
+    let (mut more, mut most) = (Bytes(needed).to_string(), Bytes(allowed).to_string());
+    if more == most {
+        (more, most) = (format!("{needed} B"), format!("{allowed} B"));
+    }
+    let made = match index {
+        _ if weighs <= needed / 2 => String::new(),
+        0 => format!(": it weighs {}, as the source gave it", Bytes(weighs)),
+        _ => format!(": it weighs {}, as stage \"stage {}\" made it", Bytes(weighs), index - 1),
+    };
+    format!(
+        "needs {more}, more than the {most} that one item may have{made}; declare \
+         `largest_item({needed})` or more, raise the budget (PLIMSOLL_MEMORY) or split the item"
+    )
+}
+
 /// An item on its way, as the ledger sees it.
 struct Aboard {
     id: ItemId,
@@ -118,11 +135,7 @@ impl Case {
         let floor = if fertile { size_of::<Item>() as u64 } else { 0 };
         let needed = chain + weight + works + floor;
         if needed > reserve && !self.is_fused(index) {
-            let (needed, allowed) = (Bytes(needed), Bytes(reserve));
-            let cause = format!(
-                "needs {needed}, more than the {allowed} that one item may have; tell the size of the \
-                 largest by `largest_item`, raise the budget (PLIMSOLL_MEMORY) or split the item"
-            );
+            let cause = too_large(needed, reserve, weight, index);
             return out.fail(&id, index, cause);
         }
         match step.verb {

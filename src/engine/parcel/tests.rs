@@ -91,7 +91,10 @@ fn an_item_that_no_line_could_carry_fails_and_the_others_go_on() {
     let [failure] = &failures[..] else { panic!("{failures:?}") };
     assert_eq!(failure.item().source_index(), 11);
     assert!(
-        matches!(failure.cause(), Cause::TooLarge { needed: 4_001, allowed: 4_000 }),
+        matches!(
+            failure.cause(),
+            Cause::TooLarge { needed: 4_001, allowed: 4_000, weighs: 3_601, .. }
+        ),
         "{failure}"
     );
 }

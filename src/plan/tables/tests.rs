@@ -61,7 +61,8 @@ fn a_table_of_1_gib_in_a_budget_of_256_mib_is_warned_of() {
         "1.plim    1.0 GiB  192.0 MiB  a        what there is room for; look-ups at random need",
         "tables    192.0 MiB   what of them is to stay in memory",
         "note: look-ups in \"1.plim\" may wait for the disk",
-        ": 832.0 MiB of it are not kept there; give PLIMSOLL_MEMORY=1366MiB, declare",
+        ": 832.0 MiB of it are not kept there; give PLIMSOLL_MEMORY=1366MiB, tell how large items \
+         get (largest_item), for which 64.0 MiB are set aside, declare how much of it is in use",
     ] {
         assert!(text.contains(told), "no {told:?} in\n{text}");
     }
@@ -82,7 +83,7 @@ fn what_would_carry_all_workers_counts_tables_that_are_short() {
     let (wanted, missing) = short.stages()[0].more.expect("it has one worker of four");
     assert_eq!(wanted, 2);
     let carried = on(400 * MIB + missing, &specs).stages()[0].workers();
-    assert_eq!(carried, 2, "after all of the table");
+    assert_eq!(carried, 3, "two come before the table, as an eighth of it is as much");
     assert_eq!(on(enough, &specs).stages()[0].workers(), 4);
     assert_ne!(on(enough - 2 * MIB, &specs).stages()[0].workers(), 4);
     let told = format!("{} more would carry all workers", Bytes(enough - 400 * MIB));
@@ -168,7 +169,7 @@ fn what_is_read_in_order_counts_with_what_is_read_ahead() {
 }
 
 #[test]
-fn tables_that_are_short_share_in_proportion_and_come_before_further_workers() {
+fn tables_that_are_short_share_in_proportion_and_come_before_heavy_workers() {
     let worker = Footprint::per_worker(100 * MIB);
     let tables = Footprint::table(mapped(1, 600 * MIB)).and(Footprint::table(mapped(2, 300 * MIB)));
     let plan = on(500 * MIB, &[stage("a", worker.and(tables))]);
@@ -176,6 +177,73 @@ fn tables_that_are_short_share_in_proportion_and_come_before_further_workers() {
     assert_eq!((counted(&plan), plan.line()), (vec![200, 100], 100 * MIB));
     assert_eq!(plan.stages()[0].workers(), 1);
     assert!(plan.to_string().contains("look-ups in \"1.plim\", \"2.plim\" may wait"), "{plan}");
+}
+
+/// What a user had: a cpu stage of light workers beside a table that does not quite fit.
+fn light_beside_a_table(workers: usize) -> [StageSpec; 2] {
+    let light = Footprint::per_worker(3 * MIB / 2);
+    let light = StageSpec { workers: Some(workers), ..stage("fingerprint", light) };
+    let footprint = Footprint::table(mapped(1, 305 * MIB));
+    [light, StageSpec { workers: Some(8), ..stage("look up", footprint) }]
+}
+
+#[test]
+fn light_workers_come_before_a_table_that_does_not_quite_fit() {
+    let specs = light_beside_a_table(8);
+    let short = on(330 * MIB, &specs);
+    assert_eq!(short.stages()[0].workers(), 8, "{short}");
+    // 328.5 MiB beside the first worker, less a quarter and 10.5 for the others.
+    assert_eq!(short.tables()[0].counted(), (3_285 * MIB / 10) * 3 / 4 - 21 * MIB / 2);
+    let note = &short.notes()[0];
+    assert!(note.contains("give PLIMSOLL_MEMORY=423MiB, tell how large"), "{note}");
+    let whole = on(423 * MIB, &specs);
+    assert!(whole.notes().is_empty() && whole.tables()[0].missing() == 0, "{whole}");
+    assert_eq!(whole.stages()[0].workers(), 8, "{whole}");
+    assert!(on(422 * MIB, &specs).tables()[0].missing() > 0, "it is the least, as told");
+}
+
+#[test]
+fn the_size_of_the_largest_item_makes_room_for_tables_and_workers() {
+    let specs = light_beside_a_table(8);
+    let settings = Settings { largest_item: Some(MIB), ..SETTINGS };
+    let with = |memory: u64| plan(&Budget::new(memory, 2), &specs, &settings).expect("it fits");
+    let plan = with(330 * MIB);
+    assert_eq!((plan.stages()[0].workers(), plan.tables()[0].missing()), (8, 0), "{plan}");
+    assert_eq!(plan.line(), 13 * MIB);
+    let short = with(200 * MIB);
+    assert_eq!(short.line(), 3 * MIB, "one for each core and one for the oldest");
+    assert!(!short.notes()[0].contains("largest_item"), "it is told: {short}");
+}
+
+#[test]
+fn no_larger_budget_takes_from_a_table_what_a_smaller_one_had_room_for() {
+    let specs = light_beside_a_table(100);
+    let mut counted = 0;
+    for memory in 0..300 {
+        let plan = on((200 + 2 * memory) * MIB, &specs);
+        let [table] = plan.tables() else { panic!("{plan}") };
+        assert!(table.counted() >= counted, "{plan}");
+        counted = table.counted();
+        let light = plan.stages()[0].workers() as u64 - 1;
+        let most = 305 * MIB / 8 / (3 * MIB / 2);
+        assert!(table.missing() == 0 || light <= most, "an eighth at the most: {plan}");
+    }
+    assert_eq!(counted, 305 * MIB);
+    let short = on(400 * MIB, &specs);
+    let [with_table, with_all] = [459, 607].map(|memory| format!("{memory}MiB"));
+    let told = format!("give PLIMSOLL_MEMORY={with_table} ({with_all} for all workers, too), tell");
+    assert!(short.notes()[0].contains(&told), "{told}: {}", short.notes()[0]);
+    let all = on(607 * MIB, &specs);
+    assert_eq!((all.stages()[0].workers(), all.tables()[0].missing()), (100, 0), "{all}");
+}
+
+#[test]
+fn workers_that_somebody_demands_come_before_a_table() {
+    let specs = light_beside_a_table(100);
+    let demanded = Budget::new(330 * MIB, 2).with_workers("fingerprint", 100);
+    let plan = plan(&demanded, &specs, &SETTINGS).expect("the table makes room");
+    assert_eq!(plan.stages()[0].workers(), 100);
+    assert!(plan.tables()[0].missing() > 100 * MIB, "{plan}");
 }
 
 #[test]

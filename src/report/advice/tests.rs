@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::MemoryReport;
 
 /// Two stages of two workers on two cores for ten seconds.
 fn ten_seconds(busy: [u64; 2], memory: u64, sink: u64) -> Report {
@@ -50,6 +51,9 @@ fn a_stage_that_is_always_busy_is_told_what_more_workers_take() {
         suggested(&report),
         "screen is limited by its 2 workers, which is all it asks for; the cores would carry 4"
     );
+    report.machine_cores = Some(2);
+    let told = suggested(&report);
+    assert!(!told.contains("the cores would carry"), "there are but two: {told}");
     report.stages[1].asked = 8;
     report.stages[1].more = Some((4, (31 << 30) / 10));
     assert_eq!(
@@ -73,6 +77,15 @@ fn cores_and_ends_are_told_by_name() {
         "parse is limited by cores: all 2 are at work, and it takes 80 % of their time; more cores \
          would help, or a quicker parse"
     );
+    let lacked = Report { cpu_time: Some(Duration::from_secs(8)), ..ten_seconds([16, 4], 0, 0) };
+    assert_eq!(
+        suggested(&lacked),
+        "parse is limited by cores: all 2 are at work, and it takes 80 % of their time; a quicker \
+         parse would help; calls had a core 40 % of their time"
+    );
+    let few = Report { machine_cores: Some(1), ..ten_seconds([16, 4], 0, 0) };
+    let told = suggested(&few);
+    assert!(told.ends_with("would help; the process may use 1 core, fewer than the budget's 2"));
     let sink = suggested(&ten_seconds([1, 1], 0, 9));
     assert!(sink.starts_with("the sink is the bottleneck: "), "{sink}");
     let source = Report { source_busy: Duration::from_secs(9), ..ten_seconds([1, 1], 0, 0) };
@@ -94,6 +107,23 @@ fn memory_that_items_wait_for_is_traced_to_its_cause() {
     report.memory.peak_drift = 70 << 20;
     let told = suggested(&report);
     assert!(told.starts_with("screen is limited by real memory: 70.0 MiB of it were beyond"));
+}
+
+#[test]
+fn what_is_declared_too_small_is_what_helps() {
+    let heavy = Some(("model".to_owned(), 100 << 20, 1 << 20));
+    let memory = MemoryReport { heavy_worker: heavy, peak_drift: 99 << 20, ..Default::default() };
+    let mut quiet = Report { memory, ..ten_seconds([1, 1], 0, 0) };
+    let declare = "declare per_worker(100.0 MiB) for model, or set PLIMSOLL_FOOTPRINT_MODEL=100MiB";
+    assert_eq!((quiet.bottleneck(), suggested(&quiet)), (None, declare.to_owned()));
+    let mut page = Vec::new();
+    quiet.write_html(&mut page).expect("memory takes all");
+    let page = String::from_utf8(page).expect("it is text");
+    assert!(page.contains("<p class=\"limit\"> <span>What helps: declare per_worker("), "{page}");
+    quiet.stages[0].busy = Duration::from_secs(19);
+    assert!(suggested(&quiet).starts_with("parse is limited by cores"), "it stays in the budget");
+    quiet.memory.beyond = 1;
+    assert_eq!(suggested(&quiet), declare);
 }
 
 #[test]

@@ -81,9 +81,13 @@ impl fmt::Display for Page<'_> {
 impl Report {
     fn fmt_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<header>\n<h1>What the run did</h1>\n")?;
-        if let Some(bottleneck) = self.bottleneck() {
-            write!(f, "<p class=\"limit\">Limited by <b>{}</b>.", Html(&bottleneck))?;
-            if let Some(suggestion) = self.suggestion() {
+        let (bottleneck, suggestion) = (self.bottleneck(), self.suggestion());
+        if bottleneck.is_some() || suggestion.is_some() {
+            f.write_str("<p class=\"limit\">")?;
+            if let Some(bottleneck) = bottleneck {
+                write!(f, "Limited by <b>{}</b>.", Html(&bottleneck))?;
+            }
+            if let Some(suggestion) = suggestion {
                 write!(f, " <span>What helps: {}.</span>", Html(&suggestion))?;
             }
             f.write_str("</p>\n")?;
@@ -108,6 +112,9 @@ impl Report {
             fmt_card(f, "real memory at most", Bytes(real), &drift)?;
         }
         f.write_str("</dl>\n")?;
+        if let Some(why) = self.why_they_lacked() {
+            writeln!(f, "<p class=\"hint\">C{}.</p>", Html(why.trim_start_matches('c')))?;
+        }
         for stall in &self.stalls {
             writeln!(f, "<p class=\"stall\">Stalled: {}.</p>", Html(&stall.told_later()))?;
         }
@@ -123,7 +130,11 @@ impl Report {
             (self.expanded, "taken apart"),
         ];
         let told = fates.iter().filter(|(items, _)| *items > 0);
-        let told: Vec<_> = told.map(|(items, fate)| format!("{items} {fate}")).collect();
+        let told = told.map(|(items, fate)| match (*fate, self.failed_by_stage()) {
+            ("failed", Some(failed)) => format!("{items} {fate} ({failed})"),
+            _ => format!("{items} {fate}"),
+        });
+        let told: Vec<_> = told.collect();
         if told.is_empty() { "none had another fate".to_owned() } else { told.join(", ") }
     }
 

@@ -29,6 +29,7 @@ fn report() -> Report {
         asked: 8,
         more: Some((4, 3 << 30)),
         calls: 50,
+        failed: 64,
         busy: time(19_500),
         set_up: time(250),
         fused: false,
@@ -59,9 +60,11 @@ fn report() -> Report {
         cpu_time: Some(time(11_500)),
         threads: 12,
         cores: 13,
+        machine_cores: Some(63),
         source_busy: time(1_500),
         sink_busy: time(2_500),
         kept: 14,
+        for_tables: 9,
         line: 15,
         peak_reserved: 16,
         peak_overweight: 17,
@@ -91,7 +94,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "together": 1.25,
     });
     let stage = json!({
-        "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "fused": false,
+        "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "failed": 64, "fused": false,
         "busy_seconds": 19.5, "set_up_seconds": 0.25, "waited_input_seconds": 51.5,
         "waited_downstream_seconds": 52.5, "waited_memory_seconds": 53.5,
         "waited_real_memory_seconds": 54.5, "waited_core_seconds": 55.5,
@@ -101,7 +104,8 @@ fn the_json_of_a_report_keeps_its_names() {
     let wanted = json!({
         "read": 1, "children": 2, "delivered": 3, "filtered": 4, "failed": 5, "cancelled": 6,
         "expanded": 7, "elapsed_seconds": 10.0, "cpu_seconds": 11.5, "threads": 12, "cores": 13,
-        "source_busy_seconds": 1.5, "sink_busy_seconds": 2.5, "kept_bytes": 14,
+        "machine_cores": 63, "core_share": 11.5 / 19.75,
+        "source_busy_seconds": 1.5, "sink_busy_seconds": 2.5, "kept_bytes": 14, "tables_bytes": 9,
         "line_bytes": 15, "peak_reserved_bytes": 16, "peak_overweight_bytes": 17,
         "most_aboard": 18, "peak_resident_bytes": 19,
         "limited_by": "screen: its 2 workers were busy 99 % of the time",
