@@ -146,7 +146,10 @@ impl<T> Scheduler<T> {
         self.excuse_pull();
         let id = ItemId::new(self.source.read);
         self.source.read += items;
-        let part = self.frontier.get(&id).expect("a pull is under way");
+        // They are aboard from now on: the next pull may begin before their parcel is made.
+        self.aboard += items;
+        let part = self.frontier.get_mut(&id).expect("a pull is under way");
+        part.items = items;
         let since = part.since;
         let cargo = self.ledger.charge(0, Account::Common);
         let mut step = self.ledger.charge(0, Account::Common);

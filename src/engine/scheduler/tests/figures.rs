@@ -430,3 +430,19 @@ fn waiting_for_memory_is_told_from_waiting_for_what_is_below() {
     run.scheduler.observe(0, u64::MAX, 8);
     assert_eq!((run.scheduler.clock, run.waited(0).downstream), (9, 4), "time does not go back");
 }
+
+#[test]
+fn what_was_taken_over_counts_against_the_window_before_it_is_a_parcel() {
+    let mut run = Run::new();
+    run.scheduler.source.last_pull = 8;
+    run.scheduler.segments[0].nanos_per_item = 1.0;
+    let (first, most) = run.pull();
+    assert_eq!((first.clone(), most), (ItemId::new(0), 8), "as many as may be aboard");
+    assert_eq!(run.scheduler.split_pull(5), first);
+    run.read_into(&ItemId::new(5), 3, (3, 1));
+    assert!(!run.scheduler.may_pull(), "eight are aboard");
+    let mut part = Settlement { consumed: vec![first], ..Settlement::default() };
+    run.scheduler.settle_part(5, run.now, &mut part, &mut Vec::new());
+    assert_eq!(run.scheduler.aboard(), 3, "the five came to nothing");
+    assert!(run.scheduler.may_pull());
+}
