@@ -110,7 +110,7 @@ fn about(value: &str, found: u64) {
 /// Every number, printed in full, is a value that gives the same number.
 fn prints_what_reads_the_same(budget: &Budget, machine: &Machine) {
     let mut vars = vec![
-        ("PLIMSOLL_MEMORY".to_owned(), budget.memory().to_string()),
+        ("PLIMSOLL_MEMORY".to_owned(), format!("{}B", budget.memory())),
         ("PLIMSOLL_CORES".to_owned(), budget.cores().to_string()),
     ];
     for (stage, given) in &budget.workers {
