@@ -1,6 +1,7 @@
 //! Maps from sorted keys to values: one array of keys, one of values, and signposts.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::Shared;
@@ -206,7 +207,15 @@ impl<K: Key, V: Element> Take for SharedMap<K, V> {
         Ok(Self { keys, values, signposts: parts.slice(SIGNPOSTS)? })
     }
 
-    fn verify(&mut self) -> Result<(), FormatProblem> {
+    #[allow(private_interfaces, reason = "the trait is sealed")]
+    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), FormatProblem> {
+        // Another type of the same name may have another order.
+        parts.once(|| self.verify_order().map(|()| PhantomData::<fn(K)>)).map(drop)
+    }
+}
+
+impl<K: Key, V: Element> SharedMap<K, V> {
+    fn verify_order(&self) -> Result<(), FormatProblem> {
         let structure = |problem| Err(FormatProblem::Structure { problem });
         if !self.keys.is_sorted() {
             return structure("the keys are not sorted");
@@ -273,8 +282,8 @@ mod tests {
         for (at, key) in (0..).zip(&keys) {
             model.entry(*key).or_default().push(at);
         }
-        let mut map: SharedMap<K, u32> = keys.into_iter().zip(0..).collect();
-        map.verify().expect("the map is sound");
+        let map: SharedMap<K, u32> = keys.into_iter().zip(0..).collect();
+        map.verify_order().expect("the map is sound");
         for (key, values) in &model {
             assert_eq!(map.get(key), values, "{key:?}");
         }

@@ -100,6 +100,12 @@ impl Entry {
         self.count.saturating_mul(self.size)
     }
 
+    /// The bytes of the array in those of the file that the table is sound for.
+    pub(super) fn of<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        // The file is in memory, so its offsets are lengths.
+        &file[self.offset as usize..][..self.bytes() as usize]
+    }
+
     pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
