@@ -8,7 +8,7 @@ use super::*;
 use crate::budget::Budget;
 use crate::cancel::CancelToken;
 use crate::pipeline::Pipeline;
-use crate::shared::{Shared, SharedBytes, SharedMap};
+use crate::shared::{Shared, SharedBytes, SharedFile, SharedMap, Verify};
 use crate::stage::{Footprint, Stage};
 use crate::units::{KIB, MIB};
 
@@ -260,4 +260,40 @@ fn the_pages_of_a_block_are_given_up_when_its_pass_ends() {
     assert_eq!(sums, [Sum(rows.iter().sum())]);
     let resident = resident_kib(&path);
     assert!(resident < 256, "{resident} KiB of 4 MiB are still there");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_map_no_more_than_a_block_is_there_when_the_next_pass_begins() {
+    let directory = tempfile::tempdir().expect("there is room for a folder");
+    let path = directory.path().join("map.plim");
+    let keys = 1_u64 << 20;
+    let writer = SharedFile::create(&path).expect("a file can be made");
+    let pairs = (0..keys).map(|n| (n << 20, n as u32));
+    writer.map("map").and_then(|map| map.fill(pairs)).expect("there is room for 13 MiB");
+    writer.finish().expect("there is room");
+    let file = SharedFile::open_with(&path, Verify::Header).expect("it is whole");
+    let map: SharedMap<u64, u32> = file.get("map").expect("it is a map");
+    let look_up = |block: Block| {
+        let rows = block.rows();
+        let map = &map;
+        let count = move |(place, query): (u64, u64)| {
+            let found = map.range_within(rows.clone(), &(query << 20));
+            (place, Sum(map.values()[found].iter().map(|value| u64::from(*value)).sum()))
+        };
+        Pipeline::new(Stage::memory("look up", Footprint::none()).map(count))
+    };
+    let budget = Budget::new(4 * MIB, 2).unmeasured();
+    let plan = Blocks::of(&map).plan(&budget, look_up).expect("it fits");
+    assert!(plan.passes() >= 4, "{plan}");
+    let mut resident = Vec::new();
+    let source = || {
+        resident.push(resident_kib(&path));
+        (0..keys).step_by(16)
+    };
+    let check = |place: u64, Sum(found)| assert_eq!(found, 16 * place);
+    plan.run(source, check).expect("nothing fails");
+    resident.push(resident_kib(&path));
+    // A little of the neighbours is brought along.
+    assert!(resident.iter().all(|kib| *kib < 512), "{resident:?} KiB of 13 MiB");
 }

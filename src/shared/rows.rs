@@ -95,6 +95,8 @@ impl<K: Key, V: Element> sealed::Parts for SharedMap<K, V> {
     fn release(&self, rows: Range<usize>) {
         self.keys.release(rows.clone());
         self.values.release(rows);
+        // Where keys crowd, those of these rows may be anywhere.
+        self.signposts.release(0..self.signposts.len());
     }
 }
 
