@@ -92,6 +92,28 @@ fn a_section_is_taken_only_as_what_it_is() {
     assert!(whole.contains("no section \"data\""), "{whole}");
 }
 
+/// Its signposts would be misread.
+#[test]
+fn a_map_with_the_signposts_of_an_earlier_build_is_refused() {
+    let (_directory, path) = place();
+    let writer = SharedFile::create(&path).unwrap();
+    writer.map("map").unwrap().fill([(1_u64, 2_u64)]).unwrap();
+    writer.finish().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let table = bytes.len() - 4 * 256;
+    for entry in bytes[table..].chunks_exact_mut(256) {
+        entry[192..196].copy_from_slice(&4_u32.to_le_bytes());
+    }
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[table..]);
+    bytes[40..48].copy_from_slice(&sum.to_le_bytes());
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..4088]);
+    bytes[4088..4096].copy_from_slice(&sum.to_le_bytes());
+    super::plant(&path, &bytes);
+    let file = SharedFile::open(&path).unwrap();
+    let kind = FormatProblem::Kind { found: "a map of an earlier build", expected: "a map" };
+    assert_eq!(problem(file.get::<SharedMap<u64, u64>>("map"), "map"), kind);
+}
+
 #[test]
 fn sections_written_in_turn_are_those_written_one_by_one() {
     const ROWS: u64 = 200_000;

@@ -15,7 +15,7 @@ use crate::shared::table::{Entry, MOST_ENTRIES, is_name};
 use crate::sync::Mutex;
 
 /// The most arrays that a section has.
-const MOST_PARTS: u64 = 3;
+const MOST_PARTS: u64 = 4;
 
 /// One for all sections of a file, which may be written by several threads. No lock is
 /// held while something is written, or while code of the user runs.
@@ -89,7 +89,7 @@ impl Core {
             return Err(self.problem(name, "a name has 1 to 64 bytes and no control characters"));
         }
         if state.names.len() as u64 >= MOST_ENTRIES / MOST_PARTS {
-            return Err(self.problem(name, "a file has at most 21,845 sections"));
+            return Err(self.problem(name, "a file has at most 16,384 sections"));
         }
         if !state.names.insert(name.to_owned()) {
             return Err(self.problem(name, "another has its name"));
