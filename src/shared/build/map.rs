@@ -17,8 +17,9 @@ const TOLD: u64 = 1 << 16;
 
 /// Writes a map: see [`SharedFileWriter::map`](super::SharedFileWriter::map).
 ///
-/// It takes the pairs in any order. Those that fit half of the budget are sorted in
-/// memory; beyond that, they are written aside in sorted runs, and merged at the end.
+/// It takes the pairs in any order. They are sorted in pieces of half a MiB, as they come, which
+/// are merged. Those that fit half of the budget stay in memory until then; beyond that, they are
+/// written aside in sorted runs, and merged at the end.
 /// For that there must be room on the disk: as much again as the map takes, and once more
 /// for each time that there are so many runs that they are merged in several passes
 /// (with the budget of 64 MiB, from 16 GiB on).

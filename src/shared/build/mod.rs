@@ -148,8 +148,8 @@ impl SharedFileWriter {
     /// Bytes of memory that each section may take while it is written, 64 MiB unless
     /// told; for the sections begun from now on. Less than 128 KiB is taken as that.
     ///
-    /// Only maps make use of much: what does not fit is sorted in parts, which are
-    /// written aside and merged.
+    /// Only maps make use of it: what does not fit is sorted in parts, which are written
+    /// aside and merged. That takes room on the disk rather than time.
     pub fn budget(mut self, bytes: u64) -> Self {
         self.core.budget = usize::try_from(bytes).unwrap_or(usize::MAX).max(128 << 10);
         self
