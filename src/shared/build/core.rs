@@ -17,6 +17,9 @@ use crate::sync::Mutex;
 /// The most arrays that a section has.
 const MOST_PARTS: u64 = 4;
 
+/// Bytes between two tellings of how far a step has come.
+pub(super) const TOLD: u64 = 16 << 20;
+
 /// One for all sections of a file, which may be written by several threads. No lock is
 /// held while something is written, or while code of the user runs.
 #[derive(Clone)]
@@ -187,9 +190,9 @@ impl Core {
     }
 
     /// Tells how far a section has come.
-    pub(super) fn tell(&self, section: &str, step: BuildStep, bytes: u64) {
+    pub(super) fn tell(&self, section: &str, step: BuildStep, bytes: u64, of: Option<u64>) {
         if let Some(progress) = &self.progress {
-            progress(&BuildProgress { section, step, bytes });
+            progress(&BuildProgress { section, step, bytes, of });
         }
     }
 }

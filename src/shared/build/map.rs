@@ -4,16 +4,13 @@ use std::fmt;
 
 use super::BuildStep;
 use super::array::Array;
-use super::core::Core;
+use super::core::{Core, TOLD};
 use super::sort::Sorter;
 use crate::error::Error;
 use crate::shared::element::{Element, Spec};
 use crate::shared::map::{KEYS, Key, MARKS, SIGNPOSTS, VALUES};
 use crate::shared::signposts::{Builder, MARKED, Sample};
 use crate::shared::table::Kind;
-
-/// Pairs between two tellings of how far a merge has come.
-const TOLD: u64 = 1 << 16;
 
 /// Writes a map: see [`SharedFileWriter::map`](super::SharedFileWriter::map).
 ///
@@ -68,7 +65,8 @@ impl<K: Key, V: Element> MapWriter<K, V> {
         if count > 0 {
             let mut post = |post| posts.append(bytemuck::bytes_of(&post));
             let mut builder = Builder::new(prefixes.segments(), &mut post)?;
-            let mut before = 0;
+            let (mut before, mut told) = (0, 0);
+            let all = count * (size_of::<K>() + size_of::<V>()) as u64;
             sorter.finish(&core, &name, |key, value| {
                 let prefix = key.prefix();
                 if prefix < before {
@@ -81,8 +79,10 @@ impl<K: Key, V: Element> MapWriter<K, V> {
                 }
                 keys.append(bytemuck::bytes_of(&key))?;
                 values.append(bytemuck::bytes_of(&value))?;
-                if keys.count().is_multiple_of(TOLD) {
-                    core.tell(&name, BuildStep::Merge, keys.bytes() + values.bytes());
+                let bytes = keys.bytes() + values.bytes();
+                if bytes - told >= TOLD || bytes == all {
+                    told = bytes;
+                    core.tell(&name, BuildStep::Merge, bytes, Some(all));
                 }
                 Ok(())
             })?;

@@ -16,7 +16,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use super::BuildStep;
-use super::core::Core;
+use super::core::{Core, TOLD};
 use crate::error::Error;
 use crate::shared::element::Element;
 use crate::shared::map::Key;
@@ -101,8 +101,10 @@ impl<K: Key, V: Element> Sorter<K, V> {
         self.pairs.clear();
         self.file = Some(file);
         self.end = run.end;
-        self.runs.push(run);
-        core.tell(name, BuildStep::Sort, self.end);
+        self.runs.push(run.clone());
+        if run.start == 0 || run.start / TOLD < run.end / TOLD {
+            core.tell(name, BuildStep::Sort, self.end, None);
+        }
         Ok(())
     }
 
@@ -125,7 +127,7 @@ impl<K: Key, V: Element> Sorter<K, V> {
         let for_blocks = core.budget / 2;
         let fan_in = (for_blocks / GOOD_BLOCK).max(2);
         while runs.len() > fan_in {
-            let mut merged = Vec::new();
+            let (mut merged, before) = (Vec::new(), end);
             for group in runs.chunks(fan_in) {
                 let mut run = RunWriter::new(core, file, end);
                 let readers = RunReader::of_all(core, file, group, for_blocks / fan_in);
@@ -133,7 +135,7 @@ impl<K: Key, V: Element> Sorter<K, V> {
                 let run = run.finish()?;
                 end = run.end;
                 merged.push(run);
-                core.tell(name, BuildStep::Merge, end - self.end);
+                core.tell(name, BuildStep::Merge, end - before, Some(self.end));
             }
             runs = merged;
         }
