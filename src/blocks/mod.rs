@@ -198,8 +198,9 @@ impl<'t> Blocks<'t> {
         self.tables.iter().for_each(|table| table.will_need(block.rows()));
     }
 
-    fn release(&self, block: Block) {
-        self.tables.iter().for_each(|table| table.release(block.rows()));
+    /// Gives all pages up: with those of a block the system may have brought neighbours.
+    fn release(&self) {
+        self.tables.iter().for_each(|table| table.release(0..table.rows()));
     }
 }
 

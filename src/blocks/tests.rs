@@ -297,3 +297,44 @@ fn of_a_map_no_more_than_a_block_is_there_when_the_next_pass_begins() {
     // A little of the neighbours is brought along.
     assert!(resident.iter().all(|kib| *kib < 512), "{resident:?} KiB of 13 MiB");
 }
+
+#[test]
+fn many_passes_are_noted_with_what_would_halve_them() {
+    let table: Shared<[u64]> = (0..100_000).collect::<Vec<_>>().into();
+    let plan = |memory: u64| {
+        let budget = Budget::new(memory, 2).unmeasured();
+        Blocks::of(&table).plan(&budget, |block| count(&table, block)).expect("it fits")
+    };
+    let few = plan(200 * KIB).to_string();
+    assert!(!few.contains("note     so many passes"), "{few}");
+    let many = plan(16 * KIB);
+    assert!(many.passes() > 32, "{many}");
+    let text = many.to_string();
+    let (_, note) = text.split_once("so often; with ").expect("it is noted");
+    let (more, _) = note.split_once(" KiB more of memory").expect("it is some KiB");
+    let more = (more.parse::<f64>().expect("a number") * 1024.0) as u64;
+    let with_more = plan(16 * KIB + more).passes();
+    let half = many.passes() / 2;
+    assert!((half * 9 / 10..=half * 11 / 10).contains(&with_more), "{with_more} of {text}");
+}
+
+/// What the documentation says of a table that is needed as a whole.
+#[test]
+fn a_table_that_is_declared_leaves_a_block_less_room() {
+    let directory = tempfile::tempdir().expect("there is room for a folder");
+    let path = directory.path().join("whole.plim");
+    Shared::<[u64]>::write(&path, &[7; 32 << 10]).expect("there is room for 256 KiB");
+    let whole: Shared<[u64]> = Shared::open(&path).expect("it is whole");
+    let table: Shared<[u64]> = (0..1_000_000).collect::<Vec<_>>().into();
+    let room = |declared: bool| {
+        let make = |_: Block| {
+            let first = |(place, _): (u64, u64)| (place, Sum(1));
+            let footprint = if declared { Footprint::table(&whole) } else { Footprint::none() };
+            Pipeline::new(Stage::memory("look up", footprint).map(first))
+        };
+        let budget = Budget::new(MIB, 2).unmeasured();
+        Blocks::of(&table).plan(&budget, make).expect("it fits").room
+    };
+    let (without, with) = (room(false), room(true));
+    assert!(with + whole.size_bytes() / 2 <= without, "{with}, {without} without");
+}

@@ -211,8 +211,8 @@ impl<K: Key, V: Element> Take for SharedMap<K, V> {
 
     #[allow(private_interfaces, reason = "the trait is sealed")]
     fn take(parts: &Parts<'_>) -> Result<Self, FormatProblem> {
-        let keys: Shared<[K]> = parts.slice(KEYS)?;
-        let values: Shared<[V]> = parts.slice(VALUES)?;
+        let keys: Shared<[K]> = parts.slice(KEYS).map_err(|problem| of("key", problem))?;
+        let values: Shared<[V]> = parts.slice(VALUES).map_err(|problem| of("value", problem))?;
         if keys.len() != values.len() {
             return Err(FormatProblem::Structure { problem: "there is not one key a value" });
         }
@@ -244,6 +244,20 @@ impl<K: Key, V: Element> SharedMap<K, V> {
             false => structure("the signposts are not those of the keys"),
         }
     }
+}
+
+/// A problem of the keys or the values, told with whose it is.
+fn of(whose: &'static str, problem: FormatProblem) -> FormatProblem {
+    let FormatProblem::Element { what, found, expected } = problem else { return problem };
+    let what = match (whose, what) {
+        ("key", "type") => "key type",
+        ("key", "size") => "key size",
+        ("key", _) => "key alignment",
+        (_, "type") => "value type",
+        (_, "size") => "value size",
+        _ => "value alignment",
+    };
+    FormatProblem::Element { what, found, expected }
 }
 
 /// How many of these keys, of which none is less, are equal to `key`.

@@ -75,21 +75,56 @@ fn a_section_is_taken_only_as_what_it_is() {
     let texts = file.get::<SharedStrs>("numbers");
     assert_eq!(problem(texts, "numbers"), kind("a slice", "a list of texts"));
     assert_eq!(problem(file.get::<Shared<[u64]>>("map"), "map"), kind("a map", "a slice"));
-    let element = |found: &str, expected: &str| {
+    let element = |what, found: &str, expected: &str| {
         let (found, expected) = (found.to_owned(), expected.to_owned());
-        FormatProblem::Element { what: "type", found, expected }
+        FormatProblem::Element { what, found, expected }
     };
     let signed = file.get::<Shared<[i64]>>("numbers");
-    assert_eq!(problem(signed, "numbers"), element("u64", "i64"));
+    assert_eq!(problem(signed, "numbers"), element("type", "u64", "i64"));
     let other_key = file.get::<SharedMap<u32, u32>>("map");
-    assert_eq!(problem(other_key, "map"), element("u64", "u32"));
+    assert_eq!(problem(other_key, "map"), element("key type", "u64", "u32"));
     let other_value = file.get::<SharedMap<u64, u64>>("map");
-    assert_eq!(problem(other_value, "map"), element("u32", "u64"));
+    assert_eq!(problem(other_value, "map"), element("value type", "u32", "u64"));
 
     let absent = file.get::<Shared<[u64]>>("nmubers").unwrap_err().to_string();
     assert!(absent.ends_with("no section \"nmubers\"; its sections: map, numbers"), "{absent}");
     let whole = Shared::<[u64]>::open(&path).unwrap_err().to_string();
     assert!(whole.contains("no section \"data\""), "{whole}");
+    assert!(whole.ends_with("map, numbers; take them by name, with SharedFile::open"), "{whole}");
+}
+
+#[test]
+fn an_entry_is_appended_in_parts_and_has_to_be_ended() {
+    let (_directory, path) = place();
+    let writer = SharedFile::create(&path).unwrap();
+    let mut reads = writer.bytes("reads").unwrap();
+    for part in ["AC", "", "GT"] {
+        reads.append(part).unwrap();
+    }
+    reads.end().unwrap();
+    reads.end().unwrap();
+    reads.push("T").unwrap();
+    assert_eq!(reads.finish().unwrap(), 3);
+    let mut lost = writer.bytes("lost").unwrap();
+    lost.append("A").unwrap();
+    let error = lost.finish().unwrap_err().to_string();
+    assert!(
+        error.contains("\"lost\"") && error.ends_with("its last entry was not ended"),
+        "{error}"
+    );
+
+    drop(writer);
+    let writer = SharedFile::create(&path).unwrap();
+    let mut reads = writer.bytes("reads").unwrap();
+    reads.append("AC").unwrap();
+    reads.append("GT").unwrap();
+    reads.end().unwrap();
+    reads.end().unwrap();
+    reads.push("T").unwrap();
+    reads.finish().unwrap();
+    writer.finish().unwrap();
+    let reads: SharedBytes = SharedFile::open(&path).unwrap().get("reads").unwrap();
+    assert_eq!(reads.iter().collect::<Vec<_>>(), [&b"ACGT"[..], b"", b"T"]);
 }
 
 /// Its signposts would be misread.
