@@ -389,7 +389,7 @@ mod tests {
         };
         let (_, steps, segments) = searched((0..MANY).map(texts).collect());
         assert!(steps < 9.5 && segments > 1, "{steps}, {segments}");
-        let places = |n: u64| n % 24 << 32 | random(n) >> 36;
+        let places = |n: u64| (n % 24) << 32 | random(n) >> 36;
         let (_, steps, segments) = searched((0..MANY).map(places).collect());
         // With a gap of fifteen times its length behind each cluster, a segment costs as much.
         assert!(steps < 7.5, "{steps}, {segments}");
