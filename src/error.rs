@@ -260,8 +260,9 @@ pub enum Error {
 
     /// Somebody else is building the file at this moment.
     #[error(
-        "{} is being built by another writer, which will give it its name; wait for it, or, \
-         if there is none, delete {}",
+        "{} is being built by another writer, which writes to {}; wait for it to finish, or build \
+         to another path (on Unix what a killed writer left is noticed and removed by the next \
+         one; elsewhere, and on file systems without locks, delete it once its writer is gone)",
         path.display(), temporary.display()
     )]
     SharedBusy {

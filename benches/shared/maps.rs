@@ -21,7 +21,42 @@ fn hashed<S: BuildHasher + Default>(pairs: &[(u64, u32)]) -> HashMap<u64, u32, S
     pairs.iter().copied().collect()
 }
 
+/// The words of a text, whose letters are four of 256: keys that crowd.
+fn word(n: u64) -> [u8; 21] {
+    let (first, second) = (random(n), random(n ^ SEED));
+    let letter = |at: usize| if at < 16 { first >> (2 * at) } else { second >> (2 * at - 32) };
+    std::array::from_fn(|at| b"ACGT"[(letter(at) & 3) as usize])
+}
+
+/// Keys that are not spread evenly.
+fn uneven(scale: &Scale) {
+    let (keys, count) = (scale.part(5_000_000), scale.part(2_000_000));
+    let packed = |n: u64| if n == 0 { u64::MAX } else { random(n) >> 22 };
+    let far: SharedMap<u64, u32> = (0..keys).map(|n| (packed(n), n as u32)).collect();
+    let words: SharedMap<[u8; 21], u32> = (0..keys).map(|n| (word(n), n as u32)).collect();
+    let found = |find: &dyn Fn(u64) -> bool| {
+        (0..count).filter(|n| find(random(SEED ^ n) % keys)).count() as u64
+    };
+    let rivals = vec![
+        Rival::new("`binary_search`", || found(&|n| far.keys().binary_search(&packed(n)).is_ok())),
+        Rival::new("**`SharedMap`**", || found(&|n| !far.get(&packed(n)).is_empty())),
+    ];
+    let title = format!("look-ups by key, {keys} packed words and one far off, time of one");
+    compare(&title, Unit::Each(count), scale.rounds(9), rivals);
+    let rivals = vec![
+        Rival::new("`binary_search`", || found(&|n| words.keys().binary_search(&word(n)).is_ok())),
+        Rival::new("**`SharedMap`**", || found(&|n| !words.get(&word(n)).is_empty())),
+    ];
+    let title = format!("look-ups by key, {keys} words of 21 letters of ACGT, time of one");
+    compare(&title, Unit::Each(count), scale.rounds(9), rivals);
+}
+
 pub(crate) fn run(scale: &Scale) {
+    even(scale);
+    uneven(scale);
+}
+
+fn even(scale: &Scale) {
     let folder = scale.folder();
     let keys = scale.part(10_000_000);
     let count = scale.part(4_000_000);

@@ -73,8 +73,8 @@ use crate::shared::{Rows, RowsParts};
 /// that no pass delivers is not in the answer.
 ///
 /// The function that makes the pipeline is called for each pass, and before that with a block
-/// of no rows, to learn what the stages need beside it. Declare nothing for the
-/// tables: the block is taken off the budget already.
+/// of no rows, to learn what the stages need beside it. Declare nothing for the tables that
+/// are cut: the block is taken off the budget already.
 ///
 /// # Stages before the table
 ///
@@ -84,9 +84,12 @@ use crate::shared::{Rows, RowsParts};
 ///
 /// # What is in memory
 ///
-/// The pages of a block are asked for when its pass begins, and given up when it ends; there
-/// is never more than one block. (A table on the heap is in memory as a whole, and counted as
-/// that where real memory is measured: blocks are for mapped files.)
+/// The pages of a block are asked for when its pass begins, and given up when it ends, so that
+/// there is never more than one block of the tables that are given to [`of`](Self::of) and
+/// [`and`](Self::and). Other tables that the pipeline works with stay, as a whole: declare
+/// them by [`Footprint::table`](crate::Footprint::table), so that a block leaves them room. (A
+/// table on the heap is in memory as a whole, and counted as that where real memory is
+/// measured: blocks are for mapped files.)
 ///
 /// What is found is kept in memory up to a part of the budget
 /// that the plan tells; beyond that it goes to a file, in
@@ -196,8 +199,9 @@ impl<'t> Blocks<'t> {
         self.tables.iter().for_each(|table| table.will_need(block.rows()));
     }
 
-    fn release(&self, block: Block) {
-        self.tables.iter().for_each(|table| table.release(block.rows()));
+    /// Gives all pages up: with those of a block the system may have brought neighbours.
+    fn release(&self) {
+        self.tables.iter().for_each(|table| table.release(0..table.rows()));
     }
 }
 

@@ -13,6 +13,9 @@ use crate::units::{Bytes, MIB};
 /// At the most this is kept of what is found before it goes to a file.
 const MOST_FOUND: u64 = 64 * MIB;
 
+/// More passes than this are worth a note.
+const MANY_PASSES: usize = 32;
+
 /// How tables will be worked through in blocks. Made by [`Blocks::plan`]; its `Display`
 /// tells the passes, the bytes, and the plan of the pipeline in each pass.
 ///
@@ -48,7 +51,7 @@ pub struct BlockPlan<'t, F> {
     rows: usize,
     memory: (u64, String),
     /// The most that a block was allowed.
-    room: u64,
+    pub(super) room: u64,
     plan: Plan,
 }
 
@@ -187,6 +190,15 @@ impl<F> fmt::Display for BlockPlan<'_, F> {
             f,
             "passes   {passes:>10}   the source is read so many times, and {read} of the table"
         )?;
+        if passes > MANY_PASSES {
+            // A quarter of what is more of the budget goes to items.
+            let more = Bytes(self.room / 3 * 4);
+            writeln!(
+                f,
+                "note     so many passes read the source so often; with {more} more of memory there \
+                 would be about half as many"
+            )?;
+        }
         writeln!(f, "\neach pass:\n{}", self.plan)
     }
 }

@@ -187,7 +187,7 @@ impl<'p, 't, 'f, F> BlockJob<'p, 't, 'f, F> {
         });
         // A table that fits stays where it is.
         if passes > 1 {
-            plan.tables.release(block);
+            plan.tables.release();
         }
         let rows = block.rows();
         outcome.map_err(|error| BlockError::Pass { pass, passes, rows, error })

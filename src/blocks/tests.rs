@@ -8,7 +8,7 @@ use super::*;
 use crate::budget::Budget;
 use crate::cancel::CancelToken;
 use crate::pipeline::Pipeline;
-use crate::shared::{Shared, SharedBytes, SharedMap};
+use crate::shared::{Shared, SharedBytes, SharedFile, SharedMap, Verify};
 use crate::stage::{Footprint, Stage};
 use crate::units::{KIB, MIB};
 
@@ -264,4 +264,81 @@ fn the_pages_of_a_block_are_given_up_when_its_pass_ends() {
     assert_eq!(sums, [Sum(rows.iter().sum())]);
     let resident = resident_kib(&path);
     assert!(resident < 256, "{resident} KiB of 4 MiB are still there");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_map_no_more_than_a_block_is_there_when_the_next_pass_begins() {
+    let directory = tempfile::tempdir().expect("there is room for a folder");
+    let path = directory.path().join("map.plim");
+    let keys = 1_u64 << 20;
+    let writer = SharedFile::create(&path).expect("a file can be made");
+    let pairs = (0..keys).map(|n| (n << 20, n as u32));
+    writer.map("map").and_then(|map| map.fill(pairs)).expect("there is room for 13 MiB");
+    writer.finish().expect("there is room");
+    let file = SharedFile::open_with(&path, Verify::Header).expect("it is whole");
+    let map: SharedMap<u64, u32> = file.get("map").expect("it is a map");
+    let look_up = |block: Block| {
+        let rows = block.rows();
+        let map = &map;
+        let count = move |(place, query): (u64, u64)| {
+            let found = map.range_within(rows.clone(), &(query << 20));
+            (place, Sum(map.values()[found].iter().map(|value| u64::from(*value)).sum()))
+        };
+        Pipeline::new(Stage::memory("look up", Footprint::none()).map(count))
+    };
+    let budget = Budget::new(4 * MIB, 2).unmeasured();
+    let plan = Blocks::of(&map).plan(&budget, look_up).expect("it fits");
+    assert!(plan.passes() >= 4, "{plan}");
+    let mut resident = Vec::new();
+    let source = || {
+        resident.push(resident_kib(&path));
+        (0..keys).step_by(16)
+    };
+    let check = |place: u64, Sum(found)| assert_eq!(found, 16 * place);
+    plan.run(source, check).expect("nothing fails");
+    resident.push(resident_kib(&path));
+    // A little of the neighbours is brought along.
+    assert!(resident.iter().all(|kib| *kib < 512), "{resident:?} KiB of 13 MiB");
+}
+
+#[test]
+fn many_passes_are_noted_with_what_would_halve_them() {
+    let table: Shared<[u64]> = (0..100_000).collect::<Vec<_>>().into();
+    let plan = |memory: u64| {
+        let budget = Budget::new(memory, 2).unmeasured();
+        Blocks::of(&table).plan(&budget, |block| count(&table, block)).expect("it fits")
+    };
+    let few = plan(200 * KIB).to_string();
+    assert!(!few.contains("note     so many passes"), "{few}");
+    let many = plan(16 * KIB);
+    assert!(many.passes() > 32, "{many}");
+    let text = many.to_string();
+    let (_, note) = text.split_once("so often; with ").expect("it is noted");
+    let (more, _) = note.split_once(" KiB more of memory").expect("it is some KiB");
+    let more = (more.parse::<f64>().expect("a number") * 1024.0) as u64;
+    let with_more = plan(16 * KIB + more).passes();
+    let half = many.passes() / 2;
+    assert!((half * 9 / 10..=half * 11 / 10).contains(&with_more), "{with_more} of {text}");
+}
+
+/// What the documentation says of a table that is needed as a whole.
+#[test]
+fn a_table_that_is_declared_leaves_a_block_less_room() {
+    let directory = tempfile::tempdir().expect("there is room for a folder");
+    let path = directory.path().join("whole.plim");
+    Shared::<[u64]>::write(&path, &[7; 32 << 10]).expect("there is room for 256 KiB");
+    let whole: Shared<[u64]> = Shared::open(&path).expect("it is whole");
+    let table: Shared<[u64]> = (0..1_000_000).collect::<Vec<_>>().into();
+    let room = |declared: bool| {
+        let make = |_: Block| {
+            let first = |(place, _): (u64, u64)| (place, Sum(1));
+            let footprint = if declared { Footprint::table(&whole) } else { Footprint::none() };
+            Pipeline::new(Stage::memory("look up", footprint).map(first))
+        };
+        let budget = Budget::new(MIB, 2).unmeasured();
+        Blocks::of(&table).plan(&budget, make).expect("it fits").room
+    };
+    let (without, with) = (room(false), room(true));
+    assert!(with + whole.size_bytes() / 2 <= without, "{with}, {without} without");
 }

@@ -55,7 +55,7 @@ pub enum FormatProblem {
     /// The elements have another size, alignment or type than asked for.
     #[error("its elements are of another {what}: {found} is recorded, {expected} asked for")]
     Element {
-        /// `"size"`, `"alignment"` or `"type"`.
+        /// `"size"`, `"alignment"` or `"type"`; of a map `"key type"`, `"value type"`, ….
         what: &'static str,
         /// As recorded.
         found: String,
@@ -88,7 +88,7 @@ pub enum FormatProblem {
         problem: &'static str,
     },
     /// The file has no section of this name.
-    #[error("it has no section {name:?}; its sections: {sections}")]
+    #[error("it has no section {name:?}; its sections: {sections}{}", by_name(name))]
     NoSection {
         /// The name asked for.
         name: String,
@@ -146,7 +146,8 @@ pub enum FormatProblem {
     /// it is mapped.
     #[error(
         "its permissions ({mode:04o}) let it be changed while it is mapped; take the write \
-         permissions away if nobody changes it in place, or copy it into memory with Shared::load"
+         permissions away (`chmod a-w`) if nobody changes it in place, or copy it into memory \
+         with SharedFile::load"
     )]
     Writable {
         /// The permission bits of the file.
@@ -167,4 +168,12 @@ pub enum FormatProblem {
         /// Checksum as recorded.
         recorded: u64,
     },
+}
+
+/// What to do where a file of one section was expected.
+fn by_name(section: &str) -> &'static str {
+    match section {
+        "data" => "; take them by name, with SharedFile::open",
+        _ => "",
+    }
 }

@@ -8,8 +8,8 @@ use rkyv::api::high::HighValidator;
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor;
 
-use super::counted::table_of;
 use super::element::{Name, Spec};
+use super::file::SharedFile;
 use super::pages::View;
 use super::section::{Parts, sealed::Take};
 use super::table::Kind;
@@ -76,11 +76,12 @@ pub(super) const fn spec<T: NamedArchive>() -> Spec {
 /// Nested data in a shared file, held once for all who use it: what
 /// [`rkyv`] makes of a `T`.
 ///
-/// It is always validated when it is taken, whatever [`Verify`](super::Verify) says,
-/// because safety depends on it: all of it is read. What is large and needs no nesting is
-/// better kept in other sections.
+/// It is always validated when it is first taken from a file that is open, whatever
+/// [`Verify`](super::Verify) says, because safety depends on it: all of it is read. What is
+/// large and needs no nesting is better kept in other sections.
 pub struct SharedArchive<T: NamedArchive> {
     view: View<T::Archived>,
+    file: SharedFile,
 }
 
 impl<T: NamedArchive> Take for SharedArchive<T>
@@ -93,14 +94,15 @@ where
 
     #[allow(private_interfaces, reason = "the trait is sealed")]
     fn take(parts: &Parts<'_>) -> Result<Self, FormatProblem> {
-        let view = parts.find(&spec::<T>(), |bytes| {
+        let view = parts.find_once(0, &spec::<T>(), |bytes| {
             rkyv::access::<T::Archived, rancor::Error>(bytes)
                 .map_err(|error| FormatProblem::Archive { problem: error.to_string() })
         })?;
-        Ok(Self { view })
+        Ok(Self { view, file: parts.file.clone() })
     }
 
-    fn verify(&mut self) -> Result<(), FormatProblem> {
+    #[allow(private_interfaces, reason = "the trait is sealed")]
+    fn verify(&mut self, _parts: &Parts<'_>) -> Result<(), FormatProblem> {
         Ok(())
     }
 }
@@ -115,13 +117,13 @@ impl<T: NamedArchive> Deref for SharedArchive<T> {
 
 impl<T: NamedArchive> Clone for SharedArchive<T> {
     fn clone(&self) -> Self {
-        Self { view: self.view.clone() }
+        Self { view: self.view.clone(), file: self.file.clone() }
     }
 }
 
 impl<T: NamedArchive> From<&SharedArchive<T>> for Table {
     fn from(archive: &SharedArchive<T>) -> Self {
-        table_of(&archive.view)
+        archive.file.inner.table_at(&*archive.view)
     }
 }
 

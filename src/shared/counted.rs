@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::file::Inner;
-use super::pages::{Kind, View};
+use super::pages::Kind;
 use super::source::Identity;
 use super::{Shared, SharedFile};
 use crate::table::{Extent, MemoryId, Pages, Table};
@@ -18,20 +18,15 @@ impl From<&SharedFile> for Table {
 
 impl<D: ?Sized> From<&Shared<D>> for Table {
     fn from(shared: &Shared<D>) -> Self {
-        table_of(&shared.view)
+        let data: &D = shared;
+        if let Some(file) = shared.view.file() {
+            return file.table_at(data);
+        }
+        let address = std::ptr::from_ref(data).addr();
+        let (memory, bytes) = (MemoryId::Own(address), 0..size_of_val(data) as u64);
+        let name = format!("{} on the heap", std::any::type_name::<D>());
+        Table { name, extents: vec![Extent { memory, bytes, pages: Pages::Real }], floor: None }
     }
-}
-
-/// What a view leads to, or the array that it leads into.
-pub(super) fn table_of<D: ?Sized>(view: &View<D>) -> Table {
-    let data: &D = view;
-    let address = std::ptr::from_ref(data).addr();
-    if let Some(file) = view.file() {
-        return file.table(file.place_at(address).as_slice());
-    }
-    let (memory, bytes) = (MemoryId::Own(address), 0..size_of_val(data) as u64);
-    let name = format!("{} on the heap", std::any::type_name::<D>());
-    Table { name, extents: vec![Extent { memory, bytes, pages: Pages::Real }], floor: None }
 }
 
 /// The parts of one thing; `kind` names it if it is on the heap.
@@ -53,6 +48,11 @@ pub(super) fn joined<const N: usize>(kind: Option<&str>, parts: [Table; N]) -> T
 }
 
 impl Inner {
+    /// The array that some data of this file is in.
+    pub(super) fn table_at<D: ?Sized>(&self, data: &D) -> Table {
+        self.table(self.place_at(std::ptr::from_ref(data).addr()).as_slice())
+    }
+
     /// The entry of the array that is at an address.
     fn place_at(&self, address: usize) -> Option<usize> {
         let offset = address.checked_sub(self.memory.as_ptr().addr())? as u64;

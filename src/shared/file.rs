@@ -1,5 +1,6 @@
 //! An opened file, from which sections are taken.
 
+use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -98,11 +99,14 @@ pub struct SharedFile {
 
 /// What all clones and handles share.
 pub(super) struct Inner {
-    pub(super) memory: Memory,
+    pub(super) memory: Arc<Memory>,
     path: PathBuf,
     pub(super) entries: Vec<Entry>,
     /// For each entry, what its checksum said, once it was looked at.
     sound: Vec<OnceLock<Result<(), FormatProblem>>>,
+    /// For the first entry of each section, what was found when it was first looked at
+    /// whether it is what its kind promises, by the type that tells it.
+    seen: Vec<OnceLock<Box<dyn Any + Send + Sync>>>,
     verify: Verify,
     pub(super) identity: Identity,
     pub(super) pinned: AtomicBool,
@@ -214,10 +218,12 @@ impl SharedFile {
     fn holding(source: Source, memory: Memory, verify: Verify, held: bool) -> Result<Self, Error> {
         let Source { path, entries, identity, file, .. } = source;
         let sound = entries.iter().map(|_| OnceLock::new()).collect();
+        let seen = entries.iter().map(|_| OnceLock::new()).collect();
         let in_order = entries.iter().map(|_| AtomicBool::new(false)).collect();
         let (pinned, held) = (AtomicBool::new(false), held.then_some(file));
+        let memory = Arc::new(memory);
         let inner =
-            Inner { memory, path, entries, sound, verify, identity, pinned, in_order, held };
+            Inner { memory, path, entries, sound, seen, verify, identity, pinned, in_order, held };
         let file = Self { inner: Arc::new(inner) };
         if verify == Verify::Payload {
             file.verify()?;
@@ -248,15 +254,16 @@ impl SharedFile {
             return Err(FormatProblem::Kind { found, expected });
         }
         let bytes = entries.iter().map(|entry| entry.bytes()).sum();
-        let mut section = S::take(&Parts { file: self, entries })?;
+        let parts = Parts { file: self, first: places[0], entries };
+        let mut section = S::take(&parts)?;
         if inner.verify.when_asked_for(bytes) {
-            places.into_iter().try_for_each(|at| inner.verify_array(at))?;
-            section.verify()?;
+            places.iter().try_for_each(|at| inner.verify_array(*at))?;
+            section.verify(&parts)?;
         }
         Ok(section)
     }
 
-    /// Which entries are the arrays of a section.
+    /// Which entries are the arrays of a section: one at the least.
     pub(super) fn places(&self, name: &str) -> Result<Vec<usize>, FormatProblem> {
         let entries = &self.inner.entries;
         let places: Vec<_> = (0..entries.len()).filter(|at| entries[*at].section == name).collect();
@@ -269,7 +276,9 @@ impl SharedFile {
     }
 
     /// Verifies the checksums of all sections, whatever was chosen when the file was
-    /// opened. All of it is read; what was verified before is not read again.
+    /// opened. All of it is read; what was verified before is not read again. (What the kind
+    /// of a section promises, as that the keys of a map are sorted, can be seen only when it is
+    /// taken as what it is: that happens once, when it is first taken.)
     ///
     /// # Errors
     ///
@@ -376,8 +385,7 @@ impl SharedFile {
 impl Inner {
     /// The bytes of an array.
     pub(super) fn array(&self, entry: &Entry) -> &[u8] {
-        // The table is sound, and the file is in memory, so its offsets are lengths.
-        &self.memory[entry.offset as usize..][..entry.bytes() as usize]
+        entry.of(&self.memory)
     }
 
     /// Verifies the checksum of an array, once.
@@ -391,6 +399,20 @@ impl Inner {
             }
         };
         self.sound[at].get_or_init(look).clone()
+    }
+
+    /// What `look` finds in the section whose first entry this is. It looks once for each
+    /// `P`, or again each time for all but the first type that asks: there is hardly another.
+    pub(super) fn once<P: Clone + Send + Sync + 'static>(
+        &self,
+        first: usize,
+        look: impl Fn() -> Result<P, FormatProblem>,
+    ) -> Result<P, FormatProblem> {
+        let seen = self.seen[first].get_or_init(|| Box::new(look()));
+        match seen.downcast_ref::<Result<P, FormatProblem>>() {
+            Some(found) => found.clone(),
+            None => look(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

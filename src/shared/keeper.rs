@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::element::Element;
 use super::file;
+use super::pages::Memory;
 
 /// What a [`View`](super::pages::View) leads into.
 pub(super) trait Keeper: Send + Sync + 'static {
@@ -20,6 +21,8 @@ pub(super) trait Keeper: Send + Sync + 'static {
 }
 
 impl<T: Element> Keeper for Box<[T]> {}
+
+impl Keeper for Memory {}
 
 impl<D: ?Sized + Sync + 'static> Keeper for Shared<D> {
     fn file(&self) -> Option<&file::Inner> {

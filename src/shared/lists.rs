@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::ops::{Index, Range};
-use std::sync::Arc;
 
 use super::Shared;
 use super::counted::joined;
+use super::element::Spec;
 use super::pages::View;
 use super::section::{Parts, sealed::Take};
 use super::table::Kind;
@@ -105,8 +105,9 @@ impl Take for SharedBytes {
         Self::from_parts(parts)
     }
 
-    fn verify(&mut self) -> Result<(), FormatProblem> {
-        self.verify_places()
+    #[allow(private_interfaces, reason = "the trait is sealed")]
+    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), FormatProblem> {
+        parts.once(|| self.verify_places())
     }
 }
 
@@ -216,15 +217,17 @@ impl Take for SharedStrs {
         Ok(Self { list: SharedBytes::from_parts(parts)?, text: None })
     }
 
-    fn verify(&mut self) -> Result<(), FormatProblem> {
-        self.list.verify_places()?;
-        let text = View::new(Arc::new(self.list.bytes.clone()), |bytes| {
-            str::from_utf8(bytes).map_err(|_| structure("the bytes are no text"))
+    #[allow(private_interfaces, reason = "the trait is sealed")]
+    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), FormatProblem> {
+        let text = parts.find_once(BYTES, &Spec::of::<u8>(), |bytes| {
+            self.list.verify_places()?;
+            let text = str::from_utf8(bytes).map_err(|_| structure("the bytes are no text"))?;
+            let whole = |place: &u64| text.is_char_boundary(*place as usize);
+            match self.list.places.iter().all(whole) {
+                true => Ok(text),
+                false => Err(structure("an entry ends within a letter")),
+            }
         })?;
-        let whole = |place: &u64| text.is_char_boundary(*place as usize);
-        if !self.list.places.iter().all(whole) {
-            return Err(structure("an entry ends within a letter"));
-        }
         self.text = Some(text);
         Ok(())
     }

@@ -1,6 +1,7 @@
-//! Maps from sorted keys to values: one array of keys, one of values, and signposts.
+//! Maps from sorted keys to values: one array of keys, one of values, signposts and marks.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::Shared;
@@ -18,6 +19,8 @@ pub(super) const KEYS: u32 = 0;
 pub(super) const VALUES: u32 = 1;
 /// The part with the signposts; nothing, if there is no key.
 pub(super) const SIGNPOSTS: u32 = 2;
+/// The part with the marks: the prefix of every 32nd key.
+pub(super) const MARKS: u32 = 3;
 
 /// A key of a [`SharedMap`]: an element with an order, and numbers that follow it.
 ///
@@ -48,7 +51,9 @@ pub trait Key: Element + Ord {
     /// A number that follows the order: of two keys the greater one's is not less.
     ///
     /// A look-up goes by it to a stretch of some eight keys, if the numbers are
-    /// spread evenly; the same number for all keys makes it a binary search.
+    /// spread evenly, and to some more where they crowd, as those of texts do; a few that are
+    /// far from all others do no harm. Keys with the same number are told apart by a binary
+    /// search.
     fn prefix(&self) -> u64;
 }
 
@@ -110,6 +115,7 @@ pub struct SharedMap<K, V> {
     pub(super) keys: Shared<[K]>,
     pub(super) values: Shared<[V]>,
     pub(super) signposts: Shared<[u64]>,
+    pub(super) marks: Shared<[u64]>,
 }
 
 impl<K: Key, V: Element> SharedMap<K, V> {
@@ -127,12 +133,14 @@ impl<K: Key, V: Element> SharedMap<K, V> {
     #[inline]
     #[must_use]
     pub fn range(&self, key: &K) -> Range<usize> {
-        let window = signposts::window(&self.signposts, key.prefix());
+        let prefix = key.prefix();
+        let window = signposts::window(&self.signposts, prefix);
+        let window = signposts::narrowed(&self.marks, window, prefix);
         let start = window.start;
+        // By `cmp`: of arrays, `<` compares one element after the other.
         let keys = self.keys.get(window).unwrap_or_default();
-        let before = keys.partition_point(|other| other < key);
-        let count = keys[before..].partition_point(|other| other <= key);
-        start + before..start + before + count
+        let before = keys.partition_point(|other| other.cmp(key).is_lt());
+        start + before..start + before + count_of(&keys[before..], key)
     }
 
     /// Where the values of a key are among those at `rows`; empty, if none are. No other
@@ -185,10 +193,15 @@ impl<K: Key, V: Element> SharedMap<K, V> {
         self.values.is_empty()
     }
 
-    /// Bytes of the map, its signposts included.
+    /// Bytes of the map, those included by which keys are found.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.keys.size_bytes() + self.values.size_bytes() + self.signposts.size_bytes()
+        self.keys.size_bytes() + self.values.size_bytes() + self.ways_bytes()
+    }
+
+    /// Bytes by which keys are found.
+    pub(super) fn ways_bytes(&self) -> u64 {
+        self.signposts.size_bytes() + self.marks.size_bytes()
     }
 }
 
@@ -198,15 +211,24 @@ impl<K: Key, V: Element> Take for SharedMap<K, V> {
 
     #[allow(private_interfaces, reason = "the trait is sealed")]
     fn take(parts: &Parts<'_>) -> Result<Self, FormatProblem> {
-        let keys: Shared<[K]> = parts.slice(KEYS)?;
-        let values: Shared<[V]> = parts.slice(VALUES)?;
+        let keys: Shared<[K]> = parts.slice(KEYS).map_err(|problem| of("key", problem))?;
+        let values: Shared<[V]> = parts.slice(VALUES).map_err(|problem| of("value", problem))?;
         if keys.len() != values.len() {
             return Err(FormatProblem::Structure { problem: "there is not one key a value" });
         }
-        Ok(Self { keys, values, signposts: parts.slice(SIGNPOSTS)? })
+        let (signposts, marks) = (parts.slice(SIGNPOSTS)?, parts.slice(MARKS)?);
+        Ok(Self { keys, values, signposts, marks })
     }
 
-    fn verify(&mut self) -> Result<(), FormatProblem> {
+    #[allow(private_interfaces, reason = "the trait is sealed")]
+    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), FormatProblem> {
+        // Another type of the same name may have another order.
+        parts.once(|| self.verify_order().map(|()| PhantomData::<fn(K)>)).map(drop)
+    }
+}
+
+impl<K: Key, V: Element> SharedMap<K, V> {
+    fn verify_order(&self) -> Result<(), FormatProblem> {
         let structure = |problem| Err(FormatProblem::Structure { problem });
         if !self.keys.is_sorted() {
             return structure("the keys are not sorted");
@@ -215,11 +237,48 @@ impl<K: Key, V: Element> Take for SharedMap<K, V> {
         if !prefixes.clone().is_sorted() {
             return structure("the keys' prefixes do not follow their order");
         }
-        match *self.signposts == *signposts::of_sorted(prefixes) {
+        let marks = prefixes.clone().step_by(signposts::MARKED);
+        let same = *self.signposts == *signposts::of_sorted(prefixes);
+        match same && marks.eq(self.marks.iter().copied()) {
             true => Ok(()),
             false => structure("the signposts are not those of the keys"),
         }
     }
+}
+
+/// A problem of the keys or the values, told with whose it is.
+fn of(whose: &'static str, problem: FormatProblem) -> FormatProblem {
+    let FormatProblem::Element { what, found, expected } = problem else { return problem };
+    let what = match (whose, what) {
+        ("key", "type") => "key type",
+        ("key", "size") => "key size",
+        ("key", _) => "key alignment",
+        (_, "type") => "value type",
+        (_, "size") => "value size",
+        _ => "value alignment",
+    };
+    FormatProblem::Element { what, found, expected }
+}
+
+/// How many of these keys, of which none is less, are equal to `key`.
+#[inline]
+fn count_of<K: Key>(keys: &[K], key: &K) -> usize {
+    match keys {
+        [first, second, ..] if first == key && second == key => count_many(keys, key),
+        [first, ..] => usize::from(first == key),
+        [] => 0,
+    }
+}
+
+/// As [`count_of`], of a key that is there: in steps that double, as there may be few or many.
+#[cold]
+fn count_many<K: Key>(keys: &[K], key: &K) -> usize {
+    let mut known = 1;
+    while keys.get(2 * known - 1).is_some_and(|other| other == key) {
+        known *= 2;
+    }
+    let end = keys.len().min(2 * known);
+    known + keys[known..end].partition_point(|other| other.cmp(key).is_le())
 }
 
 /// Sorts by key; values of one key stay in their order.
@@ -228,22 +287,26 @@ impl<K: Key, V: Element> FromIterator<(K, V)> for SharedMap<K, V> {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort_by_key(|(key, _)| *key);
         let (keys, values): (Vec<K>, Vec<V>) = pairs.into_iter().unzip();
-        let signposts = signposts::of_sorted(keys.iter().map(Key::prefix)).into();
-        Self { keys: keys.into(), values: values.into(), signposts }
+        let prefixes = keys.iter().map(Key::prefix);
+        let signposts = signposts::of_sorted(prefixes.clone()).into();
+        let marks = prefixes.step_by(signposts::MARKED).collect::<Vec<_>>().into();
+        Self { keys: keys.into(), values: values.into(), signposts, marks }
     }
 }
 
 impl<K, V> From<&SharedMap<K, V>> for Table {
     fn from(map: &SharedMap<K, V>) -> Self {
         let on_the_heap = map.keys.path().is_none().then_some("a map");
-        joined(on_the_heap, [(&map.keys).into(), (&map.values).into(), (&map.signposts).into()])
+        let SharedMap { keys, values, signposts, marks } = map;
+        joined(on_the_heap, [keys.into(), values.into(), signposts.into(), marks.into()])
     }
 }
 
 impl<K, V> Clone for SharedMap<K, V> {
     fn clone(&self) -> Self {
-        let Self { keys, values, signposts } = self;
-        Self { keys: keys.clone(), values: values.clone(), signposts: signposts.clone() }
+        let Self { keys, values, signposts, marks } = self;
+        let (signposts, marks) = (signposts.clone(), marks.clone());
+        Self { keys: keys.clone(), values: values.clone(), signposts, marks }
     }
 }
 
@@ -273,8 +336,8 @@ mod tests {
         for (at, key) in (0..).zip(&keys) {
             model.entry(*key).or_default().push(at);
         }
-        let mut map: SharedMap<K, u32> = keys.into_iter().zip(0..).collect();
-        map.verify().expect("the map is sound");
+        let map: SharedMap<K, u32> = keys.into_iter().zip(0..).collect();
+        map.verify_order().expect("the map is sound");
         for (key, values) in &model {
             assert_eq!(map.get(key), values, "{key:?}");
         }

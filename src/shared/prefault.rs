@@ -204,7 +204,7 @@ impl Work {
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::Shared;
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// Bytes of a file that this process's page tables lead to.
-    fn in_page_tables(file: &SharedFile) -> u64 {
+    pub(in crate::shared) fn in_page_tables(file: &SharedFile) -> u64 {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let (_, its) = maps.split_once(file.path().to_str().unwrap()).expect("it is mapped");
         let line = its.lines().find(|line| line.starts_with("Rss:")).unwrap();

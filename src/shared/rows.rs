@@ -74,7 +74,7 @@ impl<T: Element> sealed::Parts for Shared<[T]> {
     }
 }
 
-/// A row is a value, with its key. Of the signposts, which lie in the order of the keys if
+/// A row is a value, with its key. Of the signposts and marks, which lie in the order of the keys if
 /// these are spread evenly, it has its share.
 impl<K: Key, V: Element> sealed::Parts for SharedMap<K, V> {
     fn rows(&self) -> usize {
@@ -82,7 +82,7 @@ impl<K: Key, V: Element> sealed::Parts for SharedMap<K, V> {
     }
 
     fn bytes_before(&self, row: usize) -> u64 {
-        let signposts = u128::from(self.signposts.size_bytes()) * row as u128;
+        let signposts = u128::from(self.ways_bytes()) * row as u128;
         let share = signposts / self.len().max(1) as u128;
         self.keys.bytes_before(row) + self.values.bytes_before(row) + share as u64
     }
@@ -95,6 +95,9 @@ impl<K: Key, V: Element> sealed::Parts for SharedMap<K, V> {
     fn release(&self, rows: Range<usize>) {
         self.keys.release(rows.clone());
         self.values.release(rows);
+        // Where keys crowd, those of these rows may be anywhere.
+        self.signposts.release(0..self.signposts.len());
+        self.marks.release(0..self.marks.len());
     }
 }
 

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Every section is one or more plain arrays, each with an entry: a list of texts is
-//! one of places and one of bytes, a map is one of keys, one of values and one of
-//! signposts. So there is one way to write, to verify and to map, and a kind is no more
+//! one of places and one of bytes, a map is one of keys, one of values, one of
+//! signposts and one of marks. So there is one way to write, to verify and to map, and a kind is no more
 //! than an agreement on what its arrays mean.
 //!
 //! Entries are in the order of the file, and arrays do not overlap.
@@ -57,7 +57,8 @@ impl Kind {
     pub(super) const SLICE: Self = Self(1);
     pub(super) const BYTES: Self = Self(2);
     pub(super) const STRS: Self = Self(3);
-    pub(super) const MAP: Self = Self(4);
+    /// 4 was a map with other signposts.
+    pub(super) const MAP: Self = Self(6);
     #[cfg(feature = "rkyv")]
     pub(super) const ARCHIVE: Self = Self(5);
 
@@ -66,8 +67,9 @@ impl Kind {
             1 => "a slice",
             2 => "a list of bytes",
             3 => "a list of texts",
-            4 => "a map",
+            4 => "a map of an earlier build",
             5 => "an archive",
+            6 => "a map",
             _ => "of a kind that this build does not know",
         }
     }
@@ -98,6 +100,12 @@ impl Entry {
     /// Bytes of the array; no overflow, once it is decoded.
     pub(super) fn bytes(&self) -> u64 {
         self.count.saturating_mul(self.size)
+    }
+
+    /// The bytes of the array in those of the file that the table is sound for.
+    pub(super) fn of<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        // The file is in memory, so its offsets are lengths.
+        &file[self.offset as usize..][..self.bytes() as usize]
     }
 
     pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {

@@ -5,7 +5,8 @@
 pub const VERIFY_AUTO_BYTES: u64 = 64 << 20;
 
 /// How much of a file is verified, and when. The header and the section table always
-/// are, when the file is opened.
+/// are, when the file is opened. What was verified is not verified again as long as the file
+/// is open, however often it is taken.
 ///
 /// To verify a section is to read all of it: its checksum, by all cores if it is large,
 /// and what its kind promises, as that the keys of a map are sorted. Until then, damage
@@ -22,7 +23,8 @@ pub enum Verify {
     Header,
     /// A section when it is first asked for, whatever its size.
     FirstUse,
-    /// All sections when the file is opened.
+    /// All sections when the file is opened; what their kinds promise when they are first asked
+    /// for.
     Payload,
 }
 

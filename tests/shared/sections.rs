@@ -75,21 +75,78 @@ fn a_section_is_taken_only_as_what_it_is() {
     let texts = file.get::<SharedStrs>("numbers");
     assert_eq!(problem(texts, "numbers"), kind("a slice", "a list of texts"));
     assert_eq!(problem(file.get::<Shared<[u64]>>("map"), "map"), kind("a map", "a slice"));
-    let element = |found: &str, expected: &str| {
+    let element = |what, found: &str, expected: &str| {
         let (found, expected) = (found.to_owned(), expected.to_owned());
-        FormatProblem::Element { what: "type", found, expected }
+        FormatProblem::Element { what, found, expected }
     };
     let signed = file.get::<Shared<[i64]>>("numbers");
-    assert_eq!(problem(signed, "numbers"), element("u64", "i64"));
+    assert_eq!(problem(signed, "numbers"), element("type", "u64", "i64"));
     let other_key = file.get::<SharedMap<u32, u32>>("map");
-    assert_eq!(problem(other_key, "map"), element("u64", "u32"));
+    assert_eq!(problem(other_key, "map"), element("key type", "u64", "u32"));
     let other_value = file.get::<SharedMap<u64, u64>>("map");
-    assert_eq!(problem(other_value, "map"), element("u32", "u64"));
+    assert_eq!(problem(other_value, "map"), element("value type", "u32", "u64"));
 
     let absent = file.get::<Shared<[u64]>>("nmubers").unwrap_err().to_string();
     assert!(absent.ends_with("no section \"nmubers\"; its sections: map, numbers"), "{absent}");
     let whole = Shared::<[u64]>::open(&path).unwrap_err().to_string();
     assert!(whole.contains("no section \"data\""), "{whole}");
+    assert!(whole.ends_with("map, numbers; take them by name, with SharedFile::open"), "{whole}");
+}
+
+#[test]
+fn an_entry_is_appended_in_parts_and_has_to_be_ended() {
+    let (_directory, path) = place();
+    let writer = SharedFile::create(&path).unwrap();
+    let mut reads = writer.bytes("reads").unwrap();
+    for part in ["AC", "", "GT"] {
+        reads.append(part).unwrap();
+    }
+    reads.end().unwrap();
+    reads.end().unwrap();
+    reads.push("T").unwrap();
+    assert_eq!(reads.finish().unwrap(), 3);
+    let mut lost = writer.bytes("lost").unwrap();
+    lost.append("A").unwrap();
+    let error = lost.finish().unwrap_err().to_string();
+    assert!(
+        error.contains("\"lost\"") && error.ends_with("its last entry was not ended"),
+        "{error}"
+    );
+
+    drop(writer);
+    let writer = SharedFile::create(&path).unwrap();
+    let mut reads = writer.bytes("reads").unwrap();
+    reads.append("AC").unwrap();
+    reads.append("GT").unwrap();
+    reads.end().unwrap();
+    reads.end().unwrap();
+    reads.push("T").unwrap();
+    reads.finish().unwrap();
+    writer.finish().unwrap();
+    let reads: SharedBytes = SharedFile::open(&path).unwrap().get("reads").unwrap();
+    assert_eq!(reads.iter().collect::<Vec<_>>(), [&b"ACGT"[..], b"", b"T"]);
+}
+
+/// Its signposts would be misread.
+#[test]
+fn a_map_with_the_signposts_of_an_earlier_build_is_refused() {
+    let (_directory, path) = place();
+    let writer = SharedFile::create(&path).unwrap();
+    writer.map("map").unwrap().fill([(1_u64, 2_u64)]).unwrap();
+    writer.finish().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let table = bytes.len() - 4 * 256;
+    for entry in bytes[table..].chunks_exact_mut(256) {
+        entry[192..196].copy_from_slice(&4_u32.to_le_bytes());
+    }
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[table..]);
+    bytes[40..48].copy_from_slice(&sum.to_le_bytes());
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..4088]);
+    bytes[4088..4096].copy_from_slice(&sum.to_le_bytes());
+    super::plant(&path, &bytes);
+    let file = SharedFile::open(&path).unwrap();
+    let kind = FormatProblem::Kind { found: "a map of an earlier build", expected: "a map" };
+    assert_eq!(problem(file.get::<SharedMap<u64, u64>>("map"), "map"), kind);
 }
 
 #[test]
@@ -310,4 +367,26 @@ fn another_writer_of_the_path_is_told_and_may_come_later() {
     Shared::<[u8]>::write(&path, &[2]).unwrap();
     assert_eq!(*Shared::<[u8]>::open(&path).unwrap(), [2]);
     assert_eq!(names_in(&directory), ["table.plim"]);
+}
+
+#[test]
+fn progress_is_told_now_and_then_and_up_to_its_end() {
+    const PAIRS: u64 = 6 << 20;
+    let (_directory, path) = place();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&lines);
+    let writer = SharedFile::create(&path).unwrap().budget(32 * MIB).progress(move |at| {
+        assert!(at.of.is_none_or(|of| at.bytes <= of), "{at}");
+        told.lock().unwrap().push(at.to_string());
+    });
+    writer.map("by id").unwrap().fill((0..PAIRS).map(|n| (n ^ 0x5555, n as u32))).unwrap();
+    writer.strs("names").unwrap().fill((0..100_000).map(|n| format!("name {n:07}"))).unwrap();
+    writer.finish().unwrap();
+    let lines = lines.lock().unwrap();
+    assert!(lines.contains(&"by id: merged 72.0 MiB of 72.0 MiB".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"names: written 512.0 KiB".to_owned()), "{lines:?}");
+    let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((of("by id: merged"), of("by id: written"), of("names: written")), (5, 0, 1));
+    assert!(of("by id: sorted") <= 6 && lines.len() < 20, "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("all of "), "{lines:?}");
 }

@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use super::core::{Core, Spilled, Tail};
+use super::core::{Core, Spilled, TOLD, Tail};
 use super::{BuildStep, core};
 use crate::error::Error;
 use crate::shared::checksum::Hasher;
 use crate::shared::element::Spec;
+use crate::shared::lists::BYTES;
 use crate::shared::source::read_at;
 use crate::shared::table::{Entry, Kind, place};
 
@@ -19,6 +20,8 @@ pub(super) struct Array {
     entry: Entry,
     /// Bytes that were appended.
     bytes: u64,
+    /// And of which somebody was told.
+    told: u64,
     hasher: Hasher,
     /// What is not written yet.
     buffer: Vec<u8>,
@@ -52,7 +55,8 @@ impl Array {
         };
         let hasher = Hasher::new();
         let (core, limit) = (core.clone(), core.buffer_bytes());
-        Self { core, entry, bytes: 0, hasher, buffer: Vec::new(), limit, out: Out::Nowhere }
+        let (buffer, out) = (Vec::new(), Out::Nowhere);
+        Self { core, entry, bytes: 0, told: 0, hasher, buffer, limit, out }
     }
 
     /// Elements that were appended.
@@ -118,8 +122,22 @@ impl Array {
         self.hasher.write(&self.buffer);
         self.core.attempt("write", || file.write_all(&self.buffer))?;
         self.buffer.clear();
-        self.core.tell(&self.entry.section, BuildStep::Write, self.bytes);
+        // The first time, and then now and then.
+        if self.is_told() && (self.told == 0 || self.bytes - self.told >= TOLD) {
+            self.told = self.bytes;
+            self.core.tell(&self.entry.section, BuildStep::Write, self.bytes, None);
+        }
         Ok(())
+    }
+
+    /// Whether it stands for its section: of a list the entries do, and a map is told of while
+    /// it is merged.
+    fn is_told(&self) -> bool {
+        match self.entry.kind {
+            Kind::MAP => false,
+            Kind::BYTES | Kind::STRS => self.entry.part == BYTES,
+            _ => true,
+        }
     }
 
     /// Completes the array; it is in the file as soon as nobody else is at its end.
@@ -171,8 +189,11 @@ fn copy(core: &Core, entry: &Entry, from: &File, mut to: &File) -> Result<(), Er
         let piece = &mut buffer[..length as usize];
         core.attempt("write", || read_at(from, piece, done))?;
         core.attempt("write", || to.write_all(piece))?;
+        let before = done;
         done += length;
-        core.tell(&entry.section, BuildStep::Copy, done);
+        if done == all || done / TOLD > before / TOLD {
+            core.tell(&entry.section, BuildStep::Copy, done, Some(all));
+        }
     }
     Ok(())
 }

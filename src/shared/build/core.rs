@@ -15,7 +15,10 @@ use crate::shared::table::{Entry, MOST_ENTRIES, is_name};
 use crate::sync::Mutex;
 
 /// The most arrays that a section has.
-const MOST_PARTS: u64 = 3;
+const MOST_PARTS: u64 = 4;
+
+/// Bytes between two tellings of how far a step has come.
+pub(super) const TOLD: u64 = 16 << 20;
 
 /// One for all sections of a file, which may be written by several threads. No lock is
 /// held while something is written, or while code of the user runs.
@@ -77,9 +80,10 @@ impl Core {
         &self.shared.path
     }
 
-    /// Bytes that an array gathers before they are written.
+    /// Bytes that an array gathers before they are written. Not more: they are still in the
+    /// processor's cache then, and the system takes them with fewer pages touched.
     pub(super) fn buffer_bytes(&self) -> usize {
-        (self.budget / 16).clamp(4 << 10, 2 << 20)
+        (self.budget / 16).clamp(4 << 10, 512 << 10)
     }
 
     /// Begins a section.
@@ -89,7 +93,7 @@ impl Core {
             return Err(self.problem(name, "a name has 1 to 64 bytes and no control characters"));
         }
         if state.names.len() as u64 >= MOST_ENTRIES / MOST_PARTS {
-            return Err(self.problem(name, "a file has at most 21,845 sections"));
+            return Err(self.problem(name, "a file has at most 16,384 sections"));
         }
         if !state.names.insert(name.to_owned()) {
             return Err(self.problem(name, "another has its name"));
@@ -186,9 +190,9 @@ impl Core {
     }
 
     /// Tells how far a section has come.
-    pub(super) fn tell(&self, section: &str, step: BuildStep, bytes: u64) {
+    pub(super) fn tell(&self, section: &str, step: BuildStep, bytes: u64, of: Option<u64>) {
         if let Some(progress) = &self.progress {
-            progress(&BuildProgress { section, step, bytes });
+            progress(&BuildProgress { section, step, bytes, of });
         }
     }
 }

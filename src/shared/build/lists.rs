@@ -14,6 +14,8 @@ use crate::shared::table::Kind;
 pub struct BytesWriter {
     places: Array,
     bytes: Array,
+    /// Bytes of the entries that are complete.
+    ended: u64,
 }
 
 impl BytesWriter {
@@ -25,7 +27,8 @@ impl BytesWriter {
         core.open(name)?;
         let mut places = Array::new(core, name, kind, PLACES, Spec::of::<u64>());
         places.append(bytemuck::bytes_of(&0_u64))?;
-        Ok(Self { places, bytes: Array::new(core, name, kind, BYTES, Spec::of::<u8>()) })
+        let bytes = Array::new(core, name, kind, BYTES, Spec::of::<u8>());
+        Ok(Self { places, bytes, ended: 0 })
     }
 
     /// Appends an entry.
@@ -34,17 +37,41 @@ impl BytesWriter {
     ///
     /// As [`SliceWriter::push`](super::SliceWriter::push).
     pub fn push(&mut self, entry: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.bytes.append(entry.as_ref())?;
-        self.places.append(bytemuck::bytes_of(&self.bytes.bytes()))
+        self.append(entry)?;
+        self.end()
+    }
+
+    /// Appends a part of an entry, which may be larger than memory: all parts up to the next
+    /// [`end`](Self::end) are one.
+    ///
+    /// # Errors
+    ///
+    /// As [`SliceWriter::push`](super::SliceWriter::push).
+    pub fn append(&mut self, part: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.bytes.append(part.as_ref())
+    }
+
+    /// Ends the entry whose parts were appended; an empty one, if none were.
+    ///
+    /// # Errors
+    ///
+    /// As [`SliceWriter::push`](super::SliceWriter::push).
+    pub fn end(&mut self) -> Result<(), Error> {
+        self.ended = self.bytes.bytes();
+        self.places.append(bytemuck::bytes_of(&self.ended))
     }
 
     /// Completes the list; returns the number of its entries.
     ///
     /// # Errors
     ///
-    /// As [`SliceWriter::push`](super::SliceWriter::push).
+    /// - As [`SliceWriter::push`](super::SliceWriter::push).
+    /// - [`Error::SharedSection`] if an entry was begun and not [ended](Self::end).
     pub fn finish(self) -> Result<u64, Error> {
-        let Self { places, bytes } = self;
+        let Self { places, bytes, ended } = self;
+        if ended != bytes.bytes() {
+            return Err(bytes.core().problem(bytes.section(), "its last entry was not ended"));
+        }
         let (core, name) = (places.core().clone(), places.section().to_owned());
         let count = places.count() - 1;
         bytes.finish()?;

@@ -4,21 +4,19 @@ use std::fmt;
 
 use super::BuildStep;
 use super::array::Array;
-use super::core::Core;
+use super::core::{Core, TOLD};
 use super::sort::Sorter;
 use crate::error::Error;
 use crate::shared::element::{Element, Spec};
-use crate::shared::map::{KEYS, Key, SIGNPOSTS, VALUES};
-use crate::shared::signposts::{Builder, Stretches};
+use crate::shared::map::{KEYS, Key, MARKS, SIGNPOSTS, VALUES};
+use crate::shared::signposts::{Builder, MARKED, Sample};
 use crate::shared::table::Kind;
-
-/// Pairs between two tellings of how far a merge has come.
-const TOLD: u64 = 1 << 16;
 
 /// Writes a map: see [`SharedFileWriter::map`](super::SharedFileWriter::map).
 ///
-/// It takes the pairs in any order. Those that fit half of the budget are sorted in
-/// memory; beyond that, they are written aside in sorted runs, and merged at the end.
+/// It takes the pairs in any order. They are sorted in pieces of half a MiB, as they come, which
+/// are merged. Those that fit half of the budget stay in memory until then; beyond that, they are
+/// written aside in sorted runs, and merged at the end.
 /// For that there must be room on the disk: as much again as the map takes, and once more
 /// for each time that there are so many runs that they are merged in several passes
 /// (with the budget of 64 MiB, from 16 GiB on).
@@ -28,15 +26,14 @@ pub struct MapWriter<K, V> {
     name: String,
     sorter: Sorter<K, V>,
     count: u64,
-    /// The least and the greatest prefix.
-    prefixes: Option<(u64, u64)>,
+    prefixes: Sample,
 }
 
 impl<K: Key, V: Element> MapWriter<K, V> {
     pub(super) fn new(core: &Core, name: &str) -> Result<Self, Error> {
         core.open(name)?;
         let (core, name) = (core.clone(), name.to_owned());
-        Ok(Self { core, name, sorter: Sorter::new(), count: 0, prefixes: None })
+        Ok(Self { core, name, sorter: Sorter::new(), count: 0, prefixes: Sample::default() })
     }
 
     /// Adds a value to those of a key.
@@ -45,9 +42,7 @@ impl<K: Key, V: Element> MapWriter<K, V> {
     ///
     /// As [`SliceWriter::push`](super::SliceWriter::push).
     pub fn push(&mut self, key: K, value: V) -> Result<(), Error> {
-        let prefix = key.prefix();
-        let (least, greatest) = self.prefixes.unwrap_or((prefix, prefix));
-        self.prefixes = Some((least.min(prefix), greatest.max(prefix)));
+        self.prefixes.add(key.prefix());
         self.count += 1;
         self.sorter.push(key, value, &self.core, &self.name)
     }
@@ -65,12 +60,13 @@ impl<K: Key, V: Element> MapWriter<K, V> {
         let mut keys = array(KEYS, Spec::of::<K>());
         let mut values = array(VALUES, Spec::of::<V>());
         let mut posts = array(SIGNPOSTS, Spec::of::<u64>());
+        let mut marks = array(MARKS, Spec::of::<u64>());
 
-        if let Some((least, greatest)) = prefixes {
+        if count > 0 {
             let mut post = |post| posts.append(bytemuck::bytes_of(&post));
-            let stretches = Stretches::new(count, least, greatest);
-            let mut builder = Builder::new(stretches, &mut post)?;
-            let mut before = least;
+            let mut builder = Builder::new(prefixes.segments(), &mut post)?;
+            let (mut before, mut told) = (0, 0);
+            let all = count * (size_of::<K>() + size_of::<V>()) as u64;
             sorter.finish(&core, &name, |key, value| {
                 let prefix = key.prefix();
                 if prefix < before {
@@ -78,10 +74,15 @@ impl<K: Key, V: Element> MapWriter<K, V> {
                 }
                 before = prefix;
                 builder.key(prefix, &mut post)?;
+                if keys.count().is_multiple_of(MARKED as u64) {
+                    marks.append(bytemuck::bytes_of(&prefix))?;
+                }
                 keys.append(bytemuck::bytes_of(&key))?;
                 values.append(bytemuck::bytes_of(&value))?;
-                if keys.count().is_multiple_of(TOLD) {
-                    core.tell(&name, BuildStep::Merge, keys.bytes() + values.bytes());
+                let bytes = keys.bytes() + values.bytes();
+                if bytes - told >= TOLD || bytes == all {
+                    told = bytes;
+                    core.tell(&name, BuildStep::Merge, bytes, Some(all));
                 }
                 Ok(())
             })?;
@@ -90,6 +91,7 @@ impl<K: Key, V: Element> MapWriter<K, V> {
         keys.finish()?;
         values.finish()?;
         posts.finish()?;
+        marks.finish()?;
         core.close(&name);
         Ok(count)
     }

@@ -32,7 +32,7 @@ use super::header::{HEADER_BYTES, Header};
 use super::map::Key;
 use super::table::Entry;
 use crate::error::Error;
-use crate::units::MIB;
+use crate::units::{Bytes, MIB};
 
 /// Bytes of memory that a section takes while it is written, unless told otherwise.
 const BUDGET: u64 = 64 * MIB;
@@ -92,7 +92,8 @@ pub struct SharedFileWriter {
     temporary: Temporary,
 }
 
-/// How far a file in the making has come.
+/// How far a file in the making has come; its `Display` is a line for people, as
+/// `by id: merged 48.0 MiB of 64.0 MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BuildProgress<'a> {
@@ -102,21 +103,41 @@ pub struct BuildProgress<'a> {
     pub step: BuildStep,
     /// Bytes of it for which that was done so far.
     pub bytes: u64,
+    /// Bytes of it for which that is to be done: not known while it is fed.
+    pub of: Option<u64>,
+}
+
+impl fmt::Display for BuildProgress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { section, step, bytes, of } = *self;
+        let done = match step {
+            BuildStep::Write => "written",
+            BuildStep::Sort => "sorted",
+            BuildStep::Merge => "merged",
+            BuildStep::Copy => "copied",
+            BuildStep::Sync => return write!(f, "all of {} to the disk", Bytes(bytes)),
+        };
+        write!(f, "{section}: {done} {}", Bytes(bytes))?;
+        of.map_or(Ok(()), |of| write!(f, " of {}", Bytes(of)))
+    }
 }
 
 /// What is done with a section in the making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BuildStep {
-    /// One of its arrays is written as it is fed.
+    /// It is written as it is fed; told of slices and lists.
     Write,
-    /// A sorted part of it is written aside.
+    /// A sorted part of a map is written aside, as it is fed.
     Sort,
-    /// Sorted parts are merged.
+    /// Sorted parts of a map are merged. If there are very many, they are merged several times,
+    /// each counted from the beginning.
     Merge,
-    /// An array that was written aside is copied into the file.
+    /// An array of it that was written aside is copied into the file, each counted from the
+    /// beginning.
     Copy,
-    /// The whole file is brought to the disk.
+    /// The whole file is brought to the disk, which takes as long as the disk does; told when it
+    /// begins.
     Sync,
 }
 
@@ -148,15 +169,16 @@ impl SharedFileWriter {
     /// Bytes of memory that each section may take while it is written, 64 MiB unless
     /// told; for the sections begun from now on. Less than 128 KiB is taken as that.
     ///
-    /// Only maps make use of much: what does not fit is sorted in parts, which are
-    /// written aside and merged.
+    /// Only maps make use of it: what does not fit is sorted in parts, which are written
+    /// aside and merged. That takes room on the disk rather than time.
     pub fn budget(mut self, bytes: u64) -> Self {
         self.core.budget = usize::try_from(bytes).unwrap_or(usize::MAX).max(128 << 10);
         self
     }
 
-    /// Has `tell` told how the work goes: for the sections begun from now on, every few
-    /// MiB, by the threads that write.
+    /// Has `tell` told how the work goes: for the sections begun from now on, when a step
+    /// begins or ends and every 16 MiB between. It is called by the threads that write, by
+    /// several at once if several do.
     pub fn progress(mut self, tell: impl Fn(&BuildProgress<'_>) + Send + Sync + 'static) -> Self {
         self.core.progress = Some(Arc::new(tell));
         self
@@ -214,7 +236,7 @@ impl SharedFileWriter {
         array::copy_waiting(&core)?;
         let (tail, entries) = core.take_all()?;
         write_ends(&core, &tail, &entries)?;
-        core.tell("", BuildStep::Sync, tail.end);
+        core.tell("", BuildStep::Sync, tail.end, Some(tail.end));
         core.attempt("bring to the disk", || tail.file.sync_all())?;
         // Closed before it has its name: a reader refuses a file that is open
         // for writing.

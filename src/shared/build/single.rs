@@ -50,8 +50,8 @@ impl<T: Element> SharedWriter<T> {
         Ok(Self { elements: file.slice(ONLY)?, file })
     }
 
-    /// Appends an element. Elements are gathered into pieces of 2 MiB, so to give them
-    /// one by one is no waste.
+    /// Appends an element. Elements are gathered into pieces of up to 512 KiB, so to give
+    /// them one by one is no waste.
     ///
     /// # Errors
     ///

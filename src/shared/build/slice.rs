@@ -24,7 +24,7 @@ impl<T: Element> SliceWriter<T> {
         Ok(Self { array, elements: PhantomData })
     }
 
-    /// Appends an element. Elements are gathered into pieces of up to 2 MiB, so to give
+    /// Appends an element. Elements are gathered into pieces of up to 512 KiB, so to give
     /// them one by one is no waste.
     ///
     /// # Errors
