@@ -54,7 +54,7 @@ fn of_the_last_stage_it_is_delivered_and_told() {
         let report = pipeline.run(0..3, |bytes| delivered.push(bytes)).expect("nothing fails");
         assert_eq!(delivered, [MIB, LARGE, MIB]);
         assert!(report.peak_overweight() >= LARGE - LINE);
-        let told = "outputs outweighed what was declared for them by up to ";
+        let told = "outputs weighed up to 69.0 MiB more than was asked for them (peak_overweight)";
         assert!(report.to_string().contains(told), "{report}");
     };
     within(|| "a large output at the end".to_owned(), body);

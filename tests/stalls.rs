@@ -7,15 +7,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{adds_up, eventually, within};
-use plimsoll::{Budget, Footprint, MIB, Monitor, Pipeline, Snapshot, Stage, WaitsFor};
+use plimsoll::{Budget, Footprint, KIB, MIB, Monitor, Pipeline, Snapshot, Stage, WaitsFor};
 
 const SOON: Duration = Duration::from_millis(40);
 
-/// A pipeline whose second stage works on the third item until it is let go. Its calls
-/// need half of what all but the oldest may hold, so others wait for memory.
+/// A pipeline whose second stage works on item 3 until it is let go. Its calls need so much that
+/// items move one by one: a parcel would be told by its first.
 fn stuck_at_three(gate: mpsc::Receiver<()>) -> Pipeline<'static, u64, u64> {
     let gate = std::sync::Mutex::new(gate);
-    let footprint = Footprint::per_item(|_: &u64| 100);
+    let footprint = Footprint::per_item(|_: &u64| 200 * KIB);
     let slow = Stage::memory("slow", footprint).workers(1).map(move |n: u64| {
         if n == 3 {
             let gate = gate.lock().expect("no panic");
@@ -48,7 +48,7 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
                 let snapshot = stalled(&monitor).expect("it is stalled for good");
                 let stall = &snapshot.stalls()[0];
                 assert_eq!((stall.stage(), stall.item().source_index()), ("slow", 3));
-                assert!(stall.lasted() >= SOON && stall.holds() >= 100, "{stall}");
+                assert!(stall.lasted() >= SOON && stall.holds() >= 200 * KIB, "{stall}");
                 let text = stall.to_string();
                 assert!(text.starts_with("slow has been at item 3 for 0."), "{text}");
                 let slow = &snapshot.stages()[1];
