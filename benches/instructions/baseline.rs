@@ -49,6 +49,13 @@ impl Baseline {
         println!("\nsaved in {FILE}");
     }
 
+    /// The most instructions of a kernel that are no regression; no bound on what is new or
+    /// cannot be judged.
+    pub(crate) fn most(&self, name: &str, made_with: &str) -> f64 {
+        let row = self.rows.iter().find(|row| row.name == name && self.made_with == made_with);
+        row.map_or(f64::INFINITY, |row| row.count * (1.0 + TOLERANCE))
+    }
+
     /// Prints `new` beside this; whether nothing that can be judged got worse.
     pub(crate) fn compare(&self, new: &Self) -> bool {
         println!("| kernel | instructions | baseline | now | change |\n|---|---|--:|--:|--:|");
