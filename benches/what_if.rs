@@ -5,6 +5,7 @@
 //! cargo bench --bench what_if -- W3 cross     # those whose name begins so
 //! cargo bench --bench what_if -- --quick      # a fiftieth of the work, to see that it runs
 //! cargo bench --bench what_if -- --rounds 9   # more rounds than five
+//! cargo bench --bench what_if -- --reports    # and what the runs of the middle looked like
 //! ```
 //!
 //! In each round every budget of a load is run once. The report of the median run on the first
@@ -68,6 +69,7 @@ fn main() {
     // `cargo bench` says so; whoever else runs this wants to see that it works.
     let is_bench = take_flag(&mut names, "--bench");
     let quick = take_flag(&mut names, "--quick") || !is_bench;
+    let reports = take_flag(&mut names, "--reports");
     let rounds = take_value(&mut names, "--rounds");
     let rounds = rounds.map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
     let rounds = if quick { 1 } else { rounds };
@@ -79,7 +81,7 @@ fn main() {
     let (mut lines, mut far, mut slowest) = (0, 0, 0.0f64);
     for case in cases::all(scale) {
         if names.is_empty() || names.iter().any(|name| case.name.starts_with(name.as_str())) {
-            let (all, off, took) = rows(&case, rounds);
+            let (all, off, took) = rows(&case, rounds, reports);
             (lines, far, slowest) = (lines + all, far + off, slowest.max(took));
         }
     }
@@ -90,14 +92,14 @@ fn main() {
 
 /// Prints the rows of a case; how many, how many of them are far off, and the nanoseconds
 /// that the slowest prediction took.
-fn rows(case: &Case, rounds: usize) -> (usize, usize, f64) {
+fn rows(case: &Case, rounds: usize, reports: bool) -> (usize, usize, f64) {
     let mut runs: Vec<Vec<Report>> = case.budgets.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (budget, runs) in case.budgets.iter().zip(&mut runs) {
             runs.push((case.run)(budget));
         }
     }
-    runs[0].sort_by_key(Report::elapsed);
+    runs.iter_mut().for_each(|runs| runs.sort_by_key(Report::elapsed));
     let seen = &runs[0][rounds / 2];
     let (mut far, mut slowest) = (0, 0.0f64);
     for (budget, runs) in case.budgets.iter().zip(&runs) {
@@ -116,6 +118,9 @@ fn rows(case: &Case, rounds: usize) -> (usize, usize, f64) {
         let (from, to) = (told(&case.budgets[0]), told(budget));
         print!("| {} | {from} | {to} | {} | {} | ", case.name, time(predicted), time(measured));
         println!("{}..{} | {:+.1} % | {mark} |", time(least), time(most), 100.0 * off);
+        if reports {
+            println!("\nmeasured:\n{}\npredicted:\n{prediction}\n", runs[rounds / 2]);
+        }
     }
     (runs.len(), far, slowest)
 }

@@ -35,9 +35,8 @@ pub(crate) struct SourceBasis {
 pub(crate) struct StageBasis {
     pub(crate) calls: u64,
     pub(crate) busy: Duration,
-    pub(crate) set_up: Duration,
-    /// Workers that were called, each of which had its state built.
-    pub(crate) begun: usize,
+    /// What the first state of a worker took to build, and each other.
+    pub(crate) set_up: (Duration, Duration),
     pub(crate) times: Spread,
     pub(crate) needs: Spread,
     pub(crate) weights: Spread,
@@ -56,7 +55,7 @@ impl Basis {
         let stages = cx.plan.stages.iter().enumerate();
         let stages = stages.map(|(index, stage)| {
             let follows = scheduler.time_follows_bytes(stage.segment);
-            StageBasis::of(cx.meter(index), scheduler.begun_workers(stage.segment), follows)
+            StageBasis::of(cx.meter(index), follows)
         });
         let source = SourceBasis {
             read: scheduler.read(),
@@ -71,12 +70,15 @@ impl Basis {
 }
 
 impl StageBasis {
-    fn of(meter: &Meter, begun: usize, follows: f64) -> Self {
+    fn of(meter: &Meter, follows: f64) -> Self {
+        let first = time(&meter.first_set_up);
+        let others = u32::try_from(get(&meter.set_ups)).unwrap_or(u32::MAX).saturating_sub(1);
+        let all = time(&meter.set_up_nanos);
+        let each = all.saturating_sub(first).checked_div(others).unwrap_or(first);
         Self {
             calls: get(&meter.items),
             busy: time(&meter.busy_nanos),
-            set_up: time(&meter.set_up_nanos),
-            begun,
+            set_up: (first, each),
             times: spread(meter.times.as_ref()),
             needs: spread(meter.needs.as_ref()),
             weights: spread(meter.weights.as_ref()),

@@ -72,6 +72,10 @@ pub(crate) struct Meter {
     pub(crate) busy_nanos: AtomicU64,
     /// Time that went into building the states of workers.
     pub(crate) set_up_nanos: AtomicU64,
+    /// What of it the first took: what the others share may be made with it.
+    pub(crate) first_set_up: AtomicU64,
+    /// How many states were built.
+    pub(crate) set_ups: AtomicU64,
     /// Bytes of a recent heavy output.
     learned: AtomicU64,
     /// How long its items took; of stages alone.
@@ -108,7 +112,12 @@ impl Meter {
         count(&self.items, items as u64);
         let busy = took.saturating_sub(set_up);
         count(&self.busy_nanos, busy);
-        count(&self.set_up_nanos, set_up);
+        if set_up > 0 {
+            count(&self.set_up_nanos, set_up);
+            if self.set_ups.fetch_add(1, Ordering::Relaxed) == 0 {
+                self.first_set_up.store(set_up, Ordering::Relaxed);
+            }
+        }
         busy
     }
 

@@ -2,6 +2,7 @@
 //! whose calls let time pass on a clock as the real ones took it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::deck::{Carry, Ranks, Table};
 use crate::engine::simulation::VirtualClock;
@@ -48,6 +49,11 @@ struct Calls {
     made: Carry,
     /// Outputs of an item, at most one.
     kept: f64,
+    /// What the first state of a worker takes to build, and each other.
+    builds: (Duration, Duration),
+    is_begun: bool,
+    /// When each state was put back; one may be put back later than it is now.
+    put_back: Vec<u64>,
 }
 
 impl Calls {
@@ -59,8 +65,30 @@ impl Calls {
 
     /// Lets the time of one call pass.
     fn pass(&mut self, item: &Ghost) {
+        self.set_up();
         let rank = self.rank(item);
         self.clock.pass(self.fraction.whole(self.nanos.at(rank)));
+        self.put_back();
+    }
+
+    /// Takes a state that is put back by now, the last one first as stages do, or lets the
+    /// time pass that another takes to build. The stages' own way would build one alone: a
+    /// simulated call is over before the next begins, whatever the clock says.
+    fn set_up(&mut self) {
+        let now = self.clock.now();
+        let idle = (0..self.put_back.len()).filter(|place| self.put_back[*place] <= now);
+        if let Some(last) = idle.max_by_key(|place| self.put_back[*place]) {
+            self.put_back.swap_remove(last);
+        } else {
+            let (first, each) = self.builds;
+            let took = if self.is_begun { each } else { first };
+            self.is_begun = true;
+            self.clock.pass(took.as_nanos() as u64);
+        }
+    }
+
+    fn put_back(&mut self) {
+        self.put_back.push(self.clock.now());
     }
 
     fn is_kept(&mut self) -> bool {
@@ -166,9 +194,7 @@ fn stage(
         weights: Table::of_sizes(&seen.weights, made, spec.sizes.1),
         needs: Table::of_sizes(next.map_or(&none, |next| &next.needs), made, 0),
     };
-    let set_up = seen.set_up.as_nanos() as u64 / seen.begun.max(1) as u64;
-    let (builds, clock) = (clock.clone(), clock.clone());
-    let builder = Stage::cpu(spec.name.clone()).with_state(move || builds.pass(set_up));
+    let (builder, clock) = (Stage::cpu(spec.name.clone()).with_state(|| ()), clock.clone());
     let stage = if spec.expands {
         let ranks = Arc::new(Mutex::new(Ranks::new(made, 1.0, !(index as u64))));
         builder.flat_map(move |(), item: Ghost| {
@@ -227,6 +253,9 @@ fn calls(
         fraction: Carry::default(),
         made: Carry::default(),
         kept: outputs as f64 / of,
+        builds: seen.set_up,
+        is_begun: false,
+        put_back: Vec::new(),
     }
 }
 
@@ -238,6 +267,8 @@ fn children(
     clock: VirtualClock,
 ) -> impl Iterator<Item = Ghost> + Send + use<> {
     let mut calls = calls.lock();
+    calls.set_up();
+    calls.put_back();
     let rank = calls.rank(item);
     let nanos = calls.nanos.at(rank);
     let expected = calls.children.at(rank);

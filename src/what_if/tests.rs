@@ -212,7 +212,38 @@ fn what_happens_once_is_not_multiplied() {
     };
     let (few, many) = (predict(1_000), predict(3_000));
     assert!(few > 0.2 + 1_000.0 * busy && few < 0.5 + 1_100.0 * busy, "{few}");
-    assert!(((many - few) / (2_000.0 * busy) - 1.0).abs() < 0.05, "{few}, {many}");
+    assert!(((many - few) / (2_000.0 * busy) - 1.0).abs() < 0.05, "{few}, {many}, {busy}");
+}
+
+#[test]
+fn each_worker_builds_its_state_and_the_first_may_be_cheap() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const NAP: Duration = Duration::from_millis(200);
+    let is_begun = AtomicBool::new(false);
+    let load = || {
+        if is_begun.swap(true, Ordering::Relaxed) {
+            std::thread::sleep(NAP);
+        }
+    };
+    let stage = Stage::memory("model", Footprint::per_worker(100 * MIB)).workers(4);
+    let stage = stage.with_state(load).map(|(), item: u64| {
+        std::thread::sleep(Duration::from_millis(2));
+        item
+    });
+    let budget = |workers: u64| Budget::new(workers * 130 * MIB, 1).unmeasured();
+    let pipeline = Pipeline::new(stage).build(&budget(2)).expect("it fits");
+    let report = pipeline.run(0..400, drop).expect("nothing fails");
+    let nap = report.stages()[0].set_up().as_secs_f64();
+    let busy = report.stages()[0].busy().as_secs_f64();
+    for workers in [1u32, 2, 4] {
+        // The first works from the beginning, the others once they are set up.
+        let expected = (busy + nap * f64::from(workers - 1)) / f64::from(workers);
+        let prediction = report.what_if(&budget(workers.into())).expect("it fits");
+        assert_eq!(prediction.plan().stages()[0].workers(), workers as usize);
+        let part = prediction.elapsed().as_secs_f64() / expected;
+        assert!((part - 1.0).abs() < 0.05, "{workers} workers: {part}");
+    }
 }
 
 #[test]

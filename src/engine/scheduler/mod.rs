@@ -456,11 +456,6 @@ impl<T> Scheduler<T> {
         self.most_aboard
     }
 
-    /// Workers of `segment` that were called.
-    pub(crate) fn begun_workers(&self, segment: usize) -> usize {
-        self.segments[segment].built
-    }
-
     /// How far the time of calls of `segment` went with the bytes they worked on, 0 to 1.
     pub(crate) fn time_follows_bytes(&self, segment: usize) -> f64 {
         self.segments[segment].moments.correlation()

@@ -25,7 +25,8 @@ impl VirtualClock {
         self.set(self.now() + nanos);
     }
 
-    pub(super) fn now(&self) -> u64 {
+    /// Nanoseconds since the run began.
+    pub(crate) fn now(&self) -> u64 {
         self.nanos.load(Ordering::Relaxed)
     }
 
