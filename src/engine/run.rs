@@ -36,6 +36,9 @@ use crate::report::Stall;
 use crate::resident::Gauge;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, SPINS};
 
+/// A thread that looks before it parks is done in less than that, if it has a core.
+pub(super) const LONGEST_LOOK: Nanos = 30_000;
+
 /// A run under way.
 pub(crate) struct Run<'r> {
     pub(super) board: Mutex<Board<'r>>,
@@ -58,8 +61,9 @@ pub(super) struct Board<'r> {
     pub(super) recorder: Option<Recorder>,
     pub(super) parked: usize,
     /// Threads that found nothing and look once more before they park. Whatever they are
-    /// needed for they find, so nobody is woken meanwhile.
+    /// needed for they find, so nobody is woken until the last of them should be done.
     pub(super) looking: usize,
+    pub(super) looks_until: Nanos,
     /// When parked threads wake by themselves.
     pub(super) alarms: Vec<Nanos>,
     consumer_waits: bool,
@@ -88,10 +92,17 @@ impl<'r> Run<'r> {
         // Buffers of an earlier run are not what the process holds besides.
         let real = real.map(|real| real.saturating_sub(cx.pools.idle_bytes()));
         let memory = Memory::new(&cx.plan, real);
-        let (alarms, consumer_waits) = (Vec::new(), false);
         let recorder = orders.record.then(|| Recorder::new(&cx.plan));
-        let (parked, looking) = (0, 0);
-        let board = Board { scheduler, memory, recorder, parked, looking, alarms, consumer_waits };
+        let board = Board {
+            scheduler,
+            memory,
+            recorder,
+            parked: 0,
+            looking: 0,
+            looks_until: 0,
+            alarms: Vec::new(),
+            consumer_waits: false,
+        };
         Self {
             board: Mutex::new(board),
             settled: AtomicU64::new(0),
@@ -125,7 +136,7 @@ impl<'r> Run<'r> {
             match board.scheduler.choose(now) {
                 Choice::Over => break,
                 Choice::Idle => {
-                    self.park(&mut board);
+                    self.park(&mut board, now);
                     self.release_end_of_heap(&mut board);
                     now = self.now();
                     continue;
@@ -342,7 +353,9 @@ impl<'r> Run<'r> {
             let due = board.scheduler.next_alarm();
             due.is_some_and(|due| heard.is_none_or(|heard| due < *heard))
         };
-        board.parked > 0 && board.looking == 0 && (board.scheduler.has_work(now) || alarm_unheard())
+        // Who looks for longer does not: the system has given its core to another thread.
+        let is_looked_for = board.looking > 0 && now < board.looks_until;
+        board.parked > 0 && !is_looked_for && (board.scheduler.has_work(now) || alarm_unheard())
     }
 
     /// Tells those who work where others would help them, if any have nothing to do.
@@ -357,9 +370,10 @@ impl<'r> Run<'r> {
     }
 
     /// Waits for work: looks a little longer, then sleeps.
-    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>) {
+    fn park(&self, board: &mut MutexGuard<'_, Board<'r>>, now: Nanos) {
         let settled = self.settled();
         board.looking += 1;
+        board.looks_until = now + LONGEST_LOOK;
         self.note_takers(board);
         let news = MutexGuard::unlocked(board, || {
             (0..SPINS).any(|_| {

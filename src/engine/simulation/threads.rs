@@ -17,7 +17,7 @@ use super::lock::{Arrival, Lock};
 use super::machine::Machine;
 use super::timeline::{Event, Timeline};
 use crate::engine::parcel::BoxTask;
-use crate::engine::run::{Board, Run};
+use crate::engine::run::{Board, LONGEST_LOOK, Run};
 use crate::engine::scheduler::{Choice, Nanos, Pulled, Settlement};
 use crate::engine::watch;
 use crate::sync::{MutexGuard, SPINS, Stopwatch};
@@ -265,6 +265,7 @@ impl<'a, 'r> Theatre<'a, 'r> {
             }
             Choice::Idle => {
                 board.looking += 1;
+                board.looks_until = now + LONGEST_LOOK;
                 run.note_takers(board);
                 Exit::Look { settled: run.settled() }
             }
