@@ -94,10 +94,12 @@ fn main() {
         std::process::exit(2);
     }
     common::machine(quick);
-    for (index, table) in tables.iter().enumerate() {
-        if chosen(table.name) {
-            let rounds = if quick { 1 } else { rounds.unwrap_or(table.rounds) };
-            print::table(table, &runner::run(index, table, scale, rounds));
-        }
+    let mut all = Vec::new();
+    for (index, table) in tables.iter().enumerate().filter(|(_, table)| chosen(table.name)) {
+        let rounds = if quick { 1 } else { rounds.unwrap_or(table.rounds) };
+        let rows = runner::run(index, table, scale, rounds);
+        print::table(table, &rows);
+        all.push((table, rows));
     }
+    print::summary(&all);
 }

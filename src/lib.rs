@@ -161,6 +161,7 @@ mod blocks;
 mod budget;
 mod buffers;
 mod cancel;
+mod cores;
 mod drift;
 mod engine;
 mod error;

@@ -175,7 +175,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// `Result<(), E>`; an error of it ends the run.
     ///
     /// Source and sink are called from the threads of the run, never from two at
-    /// a time; the caller's thread is one of them. A source that promises items
+    /// a time, none of which is the caller's. A source that promises items
     /// (by the lower bound of its `size_hint`) may be asked for several at once, so
     /// it must not wait for outputs of this very run; one that promises nothing,
     /// such as a channel, may: it is asked for several, too, as long as it is quick, and what

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 6] = [
     &["error", "fault", "item", "units", "signal", "sync", "table"],
     &[
         "stage", "budget", "buffers", "ledger", "queue", "frontier", "cancel", "report", "shared",
-        "drift", "resident",
+        "drift", "resident", "cores",
     ],
     &["plan"],
     &["engine"],

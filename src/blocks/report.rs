@@ -172,7 +172,7 @@ pub enum BlockError {
     },
 
     /// The sink failed.
-    #[error("the sink failed on item {item}: {source}")]
+    #[error("the sink failed on item {item}, counted from 0: {source}")]
     Sink {
         /// The place of the item in the source.
         item: u64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::context::{Context, Meter};
 use super::scheduler::Scheduler;
+use crate::cores::CoreShare;
 use crate::plan::Design;
 use crate::report::{Histogram, Spread};
 use crate::sync::{AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub(crate) struct StageBasis {
     pub(crate) children: Spread,
     /// How far time goes with bytes, 0 to 1.
     pub(crate) follows: f64,
+    /// How far its calls had a core, those of the stages that are fused with it included.
+    pub(crate) cores: CoreShare,
 }
 
 impl Basis {
@@ -55,7 +58,7 @@ impl Basis {
         let stages = cx.plan.stages.iter().enumerate();
         let stages = stages.map(|(index, stage)| {
             let follows = scheduler.time_follows_bytes(stage.segment);
-            StageBasis::of(cx.meter(index), follows)
+            StageBasis::of(cx.meter(index), follows, scheduler.core_share(stage.segment))
         });
         let source = SourceBasis {
             read: scheduler.read(),
@@ -70,7 +73,7 @@ impl Basis {
 }
 
 impl StageBasis {
-    fn of(meter: &Meter, follows: f64) -> Self {
+    fn of(meter: &Meter, follows: f64, cores: CoreShare) -> Self {
         let first = time(&meter.first_set_up);
         let others = u32::try_from(get(&meter.set_ups)).unwrap_or(u32::MAX).saturating_sub(1);
         let all = time(&meter.set_up_nanos);
@@ -84,6 +87,7 @@ impl StageBasis {
             weights: spread(meter.weights.as_ref()),
             children: spread(meter.children.as_ref()),
             follows,
+            cores,
         }
     }
 }

@@ -31,6 +31,7 @@ use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
 use super::source::Pull;
 use super::watch::Orders;
 use crate::budget::Measure;
+use crate::cores::CoreClock;
 use crate::item::ItemId;
 use crate::report::Stall;
 use crate::resident::Gauge;
@@ -123,6 +124,7 @@ impl<'r> Run<'r> {
         let mut board = self.board.lock();
         let track = board.begin_track(&self.cx.plan);
         let mut settlement = Settlement { track, ..Settlement::default() };
+        let mut cores = CoreClock::default();
         // The clock is read when the lock is taken or time may have passed under it, not
         // for each use: a look costs as much as the rest of a choice.
         let mut now = self.now();
@@ -141,7 +143,10 @@ impl<'r> Run<'r> {
                     now = self.now();
                     continue;
                 }
-                step => now = self.take(&mut board, step, now, &mut settlement, &mut dropped),
+                step => {
+                    let with = (&mut settlement, &mut cores);
+                    now = self.take(&mut board, step, now, with, &mut dropped);
+                }
             }
             let dropped_some = self.after_settling(&mut board, &mut dropped);
             let trimmed = self.look_if_due(&mut board, now);
@@ -168,7 +173,7 @@ impl<'r> Run<'r> {
         board: &mut MutexGuard<'_, Board<'r>>,
         step: Choice<BoxTask<'r>>,
         now: Nanos,
-        settlement: &mut Settlement<BoxTask<'r>>,
+        (settlement, cores): (&mut Settlement<BoxTask<'r>>, &mut CoreClock),
         dropped: &mut Vec<BoxTask<'r>>,
     ) -> Nanos {
         board.record(now);
@@ -179,22 +184,24 @@ impl<'r> Run<'r> {
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
                 let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
-                let is_measured = board.memory.begins_probe(Some(segment), likely, now);
                 // What it was granted is forgotten when it is settled.
-                let expected = is_measured.then(|| {
+                let expected = board.memory.begins_probe(Some(segment), likely, now).then(|| {
                     let scheduler = &board.scheduler;
                     (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
                 });
-                let touched = MutexGuard::unlocked(board, || {
+                let is_timed = board.scheduler.wants_core_time(segment, &id, &rest);
+                let (touched, time) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
                     self.cx.pools.keep_at_most(room);
-                    let probe = is_measured.then(|| self.begin_probe()).flatten();
+                    let before = is_timed.then(|| cores.now()).flatten();
+                    let probe = expected.and_then(|_| self.begin_probe());
                     {
                         let _parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
                         task.run(id, rest, &self.cx, settlement);
                     }
-                    probe.and_then(|probe| self.end_probe(&probe))
+                    let touched = probe.and_then(|probe| self.end_probe(&probe));
+                    (touched, before.and_then(|before| Some(cores.now()?.since(before))))
                 });
                 let now = self.now();
                 if let Some((wanted, kept)) = expected {
@@ -203,6 +210,9 @@ impl<'r> Run<'r> {
                 }
                 let took = settlement.at.saturating_sub(begun);
                 self.cx.metrics.called(segment, took);
+                if let Some(time) = time {
+                    board.scheduler.note_core_time(segment, took, time);
+                }
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::crowd::Crowd;
 use super::deck::{Carry, Ranks, Table};
 use crate::engine::simulation::VirtualClock;
 use crate::engine::{Basis, StageBasis};
@@ -38,6 +39,9 @@ impl Maker {
 /// Lets the time of calls pass.
 struct Calls {
     clock: VirtualClock,
+    crowd: Arc<Mutex<Crowd>>,
+    /// For which part of their time they compute, if that is known.
+    computes: Option<f64>,
     nanos: Table,
     /// How many children an item has.
     children: Table,
@@ -67,8 +71,15 @@ impl Calls {
     fn pass(&mut self, item: &Ghost) {
         self.set_up();
         let rank = self.rank(item);
-        self.clock.pass(self.fraction.whole(self.nanos.at(rank)));
+        let nanos = self.in_the_crowd(self.nanos.at(rank));
+        self.clock.pass(self.fraction.whole(nanos));
         self.put_back();
+    }
+
+    /// How long a call takes among the others that would take `nanos` alone.
+    fn in_the_crowd(&self, nanos: f64) -> f64 {
+        let now = self.clock.now();
+        self.computes.map_or(nanos, |share| self.crowd.lock().call(now, nanos, share))
     }
 
     /// Takes a state that is put back by now, the last one first as stages do, or lets the
@@ -101,9 +112,11 @@ pub(super) fn pipeline(
     basis: &Basis,
     items: u64,
     clock: &VirtualClock,
+    crowd: &Arc<Mutex<Crowd>>,
 ) -> PipelineBuilder<'static, Ghost, Ghost> {
     let design = &basis.design;
-    let mut stages = (0..design.specs.len()).map(|index| stage(basis, index, items, clock));
+    let mut stages =
+        (0..design.specs.len()).map(|index| stage(basis, index, items, (clock, crowd)));
     let first = stages.next().expect("a pipeline has a stage");
     let mut pipeline = stages.fold(Pipeline::new(first), PipelineBuilder::then);
     pipeline = pipeline.weigh_source(|item| item.weight);
@@ -181,13 +194,13 @@ fn stage(
     basis: &Basis,
     index: usize,
     items: u64,
-    clock: &VirtualClock,
+    (clock, crowd): (&VirtualClock, &Arc<Mutex<Crowd>>),
 ) -> Stage<'static, Ghost, Ghost> {
     let (seen, spec) = (&basis.stages[index], &basis.design.specs[index]);
     let next = basis.stages.get(index + 1);
     let outputs = next.map_or(basis.delivered, |next| next.calls);
     let scale = items as f64 / basis.source.read.max(1) as f64;
-    let calls = Arc::new(Mutex::new(calls(seen, outputs, (index, scale), clock)));
+    let calls = Arc::new(Mutex::new(calls(seen, outputs, (index, scale), (clock, crowd))));
     let none = Default::default();
     let made = outputs as f64 * scale;
     let maker = Maker {
@@ -236,16 +249,19 @@ fn calls(
     seen: &StageBasis,
     outputs: u64,
     (index, scale): (usize, f64),
-    clock: &VirtualClock,
+    (clock, crowd): (&VirtualClock, &Arc<Mutex<Crowd>>),
 ) -> Calls {
     let (expected, of) = (seen.calls as f64 * scale, seen.calls.max(1) as f64);
     let together = seen.times.together();
+    let busy = seen.busy.as_nanos() as f64 * (1.0 - seen.cores.lacked().unwrap_or(0.0));
     // Items that move many at a time are light: how long which of them takes is the same to
     // the ledger.
     let follows = if together < 1.5 { seen.follows } else { 0.0 };
     Calls {
         clock: clock.clone(),
-        nanos: Table::with_mean(&seen.times, expected / together, seen.busy.as_nanos() as f64 / of),
+        crowd: Arc::clone(crowd),
+        computes: seen.cores.computed(),
+        nanos: Table::with_mean(&seen.times, expected / together, busy / of),
         children: Table::with_mean(&seen.children, expected, outputs as f64 / of),
         ranks: Ranks::new(expected, together, index as u64),
         follows,
@@ -270,7 +286,7 @@ fn children(
     calls.set_up();
     calls.put_back();
     let rank = calls.rank(item);
-    let nanos = calls.nanos.at(rank);
+    let nanos = calls.in_the_crowd(calls.nanos.at(rank));
     let expected = calls.children.at(rank);
     let count = calls.made.whole(expected);
     let mut carry = calls.fraction;

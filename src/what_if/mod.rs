@@ -4,16 +4,20 @@
 //! Report ── Basis ──> ghost: the same stages, whose calls let time pass ──> the planner
 //!           (engine)     │                                                      │
 //!                        deck: as times and sizes were spread      engine/simulation
+//!                        crowd: how far calls have a core
 //! ```
 
+mod crowd;
 mod deck;
 mod ghost;
 mod prediction;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crowd::Crowd;
 pub use prediction::Prediction;
 
 use crate::budget::Budget;
@@ -22,6 +26,7 @@ use crate::engine::{Basis, StageBasis};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::sync::Mutex;
 
 /// Items of the source that are simulated at the most, and whatever that takes.
 const ITEMS: (u64, u64) = (64, 500_000);
@@ -67,7 +72,8 @@ impl Report {
     ///
     /// | of | assumed |
     /// |---|---|
-    /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for; a machine that others keep busy is as busy then |
+    /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for |
+    /// | other programs | none. For how long calls were ready to run and had no core is told by Linux, and left out; elsewhere, and where all calls take less than 500 us, a machine that others keep busy is as busy then |
     /// | light items, which were timed many together ([`ItemTimes::together`](crate::ItemTimes::together)) | neighbours take the mean of those that were timed together |
     /// | the order of items | random: no heavy ones at the end, no phases |
     /// | bytes of an item (its weight, what calls ask for) | who is large for one stage is large for all, until a `flat_map` |
@@ -79,8 +85,9 @@ impl Report {
     /// | failed items | fail again, as often |
     /// | locks, waking, starting a thread | cost what they did on a server of two cores: a turn with the scheduler 0.3 us, 1.4 us if another core had it last, waking a thread 6 us, 14 us until it runs |
     ///
-    /// A stage waits rather than computes, and so takes no core, if it has more workers than
-    /// the budget has cores, as in any run. Overrides of this run's budget (workers and
+    /// A stage waits rather than computes, and so takes no core of the budget, if it has more
+    /// workers than that has cores, as in any run; what its calls were seen to compute all the
+    /// same, they compute beside the others. Overrides of this run's budget (workers and
     /// footprints by variables) are not carried over: `budget` has its own.
     ///
     /// A run that was stopped early tells what it saw until then.
@@ -134,8 +141,17 @@ impl Report {
             let times = (items - simulated) as f64 / (simulated - half) as f64;
             elapsed += Duration::try_from_secs_f64(further * times).unwrap_or(Duration::MAX / 2);
         }
-        Ok(Prediction::new(forecast, plan, (items, simulated), elapsed))
+        Ok(Prediction::new(forecast, plan, (items, simulated), elapsed, lacked(basis)))
     }
+}
+
+/// For which part of their time the calls that were looked at were ready and had no core.
+fn lacked(basis: &Basis) -> Option<f64> {
+    let stages = basis.stages.iter();
+    let seen = stages.filter_map(|stage| Some((stage.busy.as_secs_f64(), stage.cores.lacked()?)));
+    let (busy, lacked) =
+        seen.fold((0.0, 0.0), |(all, sum), (busy, part)| (all + busy, sum + busy * part));
+    (busy > 0.0).then(|| lacked / busy)
 }
 
 /// Items of the source that can be simulated in little time. Light ones can be more, which
@@ -153,7 +169,8 @@ fn most_items(basis: &Basis) -> u64 {
 /// Plays a run of `items` items on `budget`.
 fn play(basis: &Basis, budget: &Budget, items: u64) -> Result<(Forecast, Plan), Error> {
     let clock = VirtualClock::new();
-    let pipeline = ghost::pipeline(basis, items, &clock).build(budget)?;
+    let crowd = Arc::new(Mutex::new(Crowd::on(budget.cores())));
+    let pipeline = ghost::pipeline(basis, items, &clock, &crowd).build(budget)?;
     let (source, sink) = (ghost::source(basis, items, &clock), ghost::sink(basis, &clock));
     let forecast = pipeline.job().simulate(source, sink, &clock, &Machine::TYPICAL)?;
     Ok((forecast, pipeline.plan().clone()))

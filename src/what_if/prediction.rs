@@ -13,7 +13,7 @@ use crate::units::Bytes;
 /// ```text
 /// 10000000 items in 2718.281 s, 3678.8 a second; 1.2 GiB of the budget's 4.0 GiB at most
 /// limited by the cores; apply takes 61 % of their time
-/// calls are taken to be as fast as they were in the run, what delayed them there included
+/// calls are taken to be as fast as they were in the run, but for the 12 % of their time that they had no core
 /// (28571 items were simulated, the others go on like the second half of these)
 /// ```
 ///
@@ -27,6 +27,8 @@ pub struct Prediction {
     elapsed: Duration,
     held: u64,
     bottleneck: Option<String>,
+    /// For which part of their time calls of the run were ready and had no core.
+    lacked: Option<f64>,
 }
 
 impl Prediction {
@@ -35,10 +37,11 @@ impl Prediction {
         plan: Plan,
         (items, simulated): (u64, u64),
         elapsed: Duration,
+        lacked: Option<f64>,
     ) -> Self {
         let Forecast { report, .. } = forecast;
         let (held, bottleneck) = (report.peak_reserved(), report.bottleneck());
-        Self { plan, items, simulated, elapsed, held, bottleneck }
+        Self { plan, items, simulated, elapsed, held, bottleneck, lacked }
     }
 
     /// How the pipeline would use the budget.
@@ -110,10 +113,14 @@ impl fmt::Display for Prediction {
         for note in self.plan.notes() {
             write!(f, "\nnote: {note}")?;
         }
-        write!(
-            f,
-            "\ncalls are taken to be as fast as they were in the run, what delayed them there included"
-        )?;
+        write!(f, "\ncalls are taken to be as fast as they were in the run")?;
+        match self.lacked.map(|part| 100.0 * part) {
+            None => write!(f, ", what delayed them there included")?,
+            Some(percent) if percent < 1.0 => {}
+            Some(percent) => {
+                write!(f, ", but for the {percent:.0} % of their time that they had no core")?;
+            }
+        }
         if simulated < items {
             write!(
                 f,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::cores::CoreTime;
 use crate::pipeline::{Pipeline, PipelineBuilder};
 use crate::table::{Extent, MemoryId, Pages, Table};
 use crate::units::{GIB, MIB};
@@ -243,6 +244,49 @@ fn each_worker_builds_its_state_and_the_first_may_be_cheap() {
         assert_eq!(prediction.plan().stages()[0].workers(), workers as usize);
         let part = prediction.elapsed().as_secs_f64() / expected;
         assert!((part - 1.0).abs() < 0.05, "{workers} workers: {part}");
+    }
+}
+
+/// The report with calls that had a core, and lacked one, for so many parts in ten of their time.
+fn with_core_time(report: &Report, parts: &[(u64, u64)]) -> Report {
+    let basis = report.basis.as_ref().and_then(|basis| basis.downcast_ref::<Basis>());
+    let mut basis = basis.expect("it ran").clone();
+    for (stage, (had, lacked)) in basis.stages.iter_mut().zip(parts) {
+        stage.cores.add(10, CoreTime { had: *had, lacked: *lacked });
+    }
+    Report { basis: Some(Arc::new(basis)), ..report.clone() }
+}
+
+#[test]
+fn time_without_a_core_is_left_out() {
+    // 100 us and 200 us an item.
+    let one = Budget::new(GIB, 1);
+    let report = run(even, &one, 1_000);
+    let predict = |report: &Report| report.what_if(&one).expect("it fits");
+    assert!(predict(&report).to_string().contains(", what delayed them there included"));
+    let quiet = predict(&with_core_time(&report, &[(10, 0), (10, 0)]));
+    assert!(quiet.to_string().ends_with("as fast as they were in the run"), "{quiet}");
+    assert!(quiet.elapsed().abs_diff(Duration::from_millis(300)) < Duration::from_millis(5));
+    let busy = predict(&with_core_time(&report, &[(5, 5), (8, 2)]));
+    let told = ", but for the 30 % of their time that they had no core";
+    assert!(busy.to_string().ends_with(told), "{busy}");
+    assert!(busy.elapsed().abs_diff(Duration::from_millis(210)) < Duration::from_millis(5));
+}
+
+#[test]
+fn calls_of_stages_that_wait_share_the_cores_as_far_as_they_compute() {
+    let wait = |clock: &VirtualClock| {
+        let stage = Stage::memory("wait", Footprint::none()).workers(8);
+        Pipeline::new(stage.map(takes(clock, |_| 10 * MS)))
+    };
+    let (two, four) = (Budget::new(GIB, 2), Budget::new(GIB, 4));
+    let report = run(wait, &four, 160);
+    // Eight at a time, each of which computes for half of its time, on four cores and on two.
+    let report = with_core_time(&report, &[(5, 0)]);
+    for (budget, millis) in [(&four, 200), (&two, 300)] {
+        let prediction = report.what_if(budget).expect("it fits");
+        let off = prediction.elapsed().abs_diff(Duration::from_millis(millis));
+        assert!(off < Duration::from_millis(25), "{prediction}");
     }
 }
 

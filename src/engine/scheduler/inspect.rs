@@ -1,6 +1,7 @@
 //! What a look from outside is told: who works, who waits, who holds what.
 
 use super::{Nanos, Scheduler};
+use crate::cores::{CoreShare, CoreTime};
 use crate::item::ItemId;
 use crate::ledger::Refusal;
 use crate::report::WaitsFor;
@@ -122,15 +123,34 @@ impl<T> Scheduler<T> {
         ids.filter_map(wanted).fold(0, u64::saturating_add)
     }
 
-    /// How long a call of `segment` with so many parcels of one item is likely to last;
+    /// How long a call of `segment` with so many items is likely to last;
     /// for ever, if there was none yet.
-    pub(crate) fn likely_time(&self, segment: usize, parcels: u64) -> Nanos {
+    pub(crate) fn likely_time(&self, segment: usize, items: u64) -> Nanos {
         let segment = &self.segments[segment];
-        if segment.is_known {
-            (segment.nanos_per_item * parcels as f64) as Nanos
-        } else {
-            Nanos::MAX
-        }
+        if segment.is_known { (segment.nanos_per_item * items as f64) as Nanos } else { Nanos::MAX }
+    }
+
+    /// Whether it is to be told how far that call has a core.
+    pub(crate) fn wants_core_time(
+        &mut self,
+        segment: usize,
+        first: &ItemId,
+        rest: &[(ItemId, T)],
+    ) -> bool {
+        let items = |id: &ItemId| self.frontier.get(id).map_or(0, |live| live.items);
+        let ids = std::iter::once(first).chain(rest.iter().map(|(id, _)| id));
+        let likely = self.likely_time(segment, ids.map(items).sum());
+        self.segments[segment].cores.wants(likely)
+    }
+
+    /// How far a call of `segment` that took so long had a core.
+    pub(crate) fn note_core_time(&mut self, segment: usize, took: Nanos, time: CoreTime) {
+        self.segments[segment].cores.add(took, time);
+    }
+
+    /// How far calls of `segment` had a core.
+    pub(crate) fn core_share(&self, segment: usize) -> CoreShare {
+        self.segments[segment].cores
     }
 
     /// Bytes that the worker keeps whose first call the step of `id` is; else none.

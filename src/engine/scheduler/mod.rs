@@ -34,6 +34,7 @@ use moments::Moments;
 use pull::Source;
 pub(crate) use pull::{Pulled, Reach};
 
+use crate::cores::CoreShare;
 use crate::frontier::Frontier;
 use crate::item::ItemId;
 use crate::ledger::{Ledger, Permit, Refusal};
@@ -187,6 +188,8 @@ struct Segment<T> {
     nanos_per_item: f64,
     /// Whether calls on more bytes take longer.
     moments: Moments,
+    /// How far its calls had a core.
+    cores: CoreShare,
 }
 
 impl<T> Segment<T> {
@@ -253,6 +256,7 @@ impl<T> Scheduler<T> {
             waited: Waits::default(),
             nanos_per_item: 0.0,
             moments: Moments::default(),
+            cores: CoreShare::default(),
         });
         Self {
             ledger: Ledger::new(plan.line, plan.reserve),

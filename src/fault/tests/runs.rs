@@ -50,8 +50,7 @@ fn a_thread_that_cannot_be_started_ends_the_run() {
     // Unmeasured: a thread is the only thing that it asks the system for.
     let budget = Budget::new(MIB, 3).unmeasured();
     let pipeline = Pipeline::new(stage).ordered().build(&budget).unwrap();
-    // The watch is one of them.
-    let threads = pipeline.plan().threads() + 1;
+    let threads = pipeline.plan().threads();
     let held = Arc::new(());
     let source = || {
         let held = Arc::clone(&held);
@@ -66,25 +65,25 @@ fn a_thread_that_cannot_be_started_ends_the_run() {
         || pipeline.run(source(), drop),
         |site, ended| {
             let error = ended.unwrap_err();
-            assert_names_the_thread(error.error(), (site + 1, threads));
+            assert_names_the_thread(error.error(), (site, threads));
             let report = error.report();
             assert_eq!(report.read(), report.delivered() + report.cancelled(), "{report}");
             assert_nothing_is_left();
             assert_is_whole(&pipeline.run(source(), drop).unwrap());
         },
     );
-    assert_eq!(sites, threads - 1, "the caller's thread is one of them");
+    assert_eq!(sites, threads, "the caller's thread watches");
     assert_is_whole(&ended.unwrap());
 
     let (sites, stream) = each_site(
         || pipeline.stream(source()),
         |site, started| {
-            assert_names_the_thread(&started.unwrap_err(), (site, threads));
+            assert_names_the_thread(&started.unwrap_err(), (site, threads + 1));
             assert_nothing_is_left();
             assert_eq!(pipeline.stream(source()).unwrap().count() as u64, ITEMS);
         },
     );
-    assert_eq!(sites, threads);
+    assert_eq!(sites, threads + 1, "the watch is one of them");
     assert_eq!(stream.unwrap().count() as u64, ITEMS);
     assert_nothing_is_left();
 }
