@@ -133,7 +133,7 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `reserve_bytes`, `reserve_reason` | the oldest item's part of the line, which is the most for one item |
 /// | `window_items` | items aboard at the most |
 /// | `ordered` | whether outputs are delivered in the source's order |
-/// | `threads` | threads that work, the caller's included |
+/// | `threads` | threads that work; the caller's, which watches, is not among them |
 /// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, `target_seconds` in the slowest stage, `way_seconds` in all stages together if that is more; `share_seconds` that the rest of one must be likely to take to be shared |
 /// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
 /// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
@@ -241,8 +241,8 @@ impl Plan {
         self.window
     }
 
-    /// Threads of a run that do its work, the caller's included. One more watches: it
-    /// looks at real memory and for calls that do not come back.
+    /// Threads of a run that do its work. One more watches, the caller's where that waits for
+    /// the run: it looks at real memory and for calls that do not come back.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
