@@ -192,7 +192,7 @@ impl Report {
         self.cpu_time
     }
 
-    /// Threads the run had, the caller's included where it took part.
+    /// Threads that worked in the run; the watch is not one of them.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads

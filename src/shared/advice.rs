@@ -16,7 +16,7 @@ use crate::fault::fallible;
 /// | [`Random`](Self::Random) | it is read alone | where the section does not fit, and look-ups go here and there: what is not asked for is neither read, nor does it push out what is. Where it fits it costs, as every single page is waited for |
 /// | [`Sequential`](Self::Sequential) | more is read ahead, and pages that were read are the first to be given up | where a section is read once, from the beginning to the end |
 /// | [`WillNeed`](Self::WillNeed) | it begins to read all of it, and nobody waits | where a section that fits will be used soon, and there is something else to do until then |
-/// | [`HugePages`](Self::HugePages) | pages of 2 MiB are used where it can, some time later | for look-ups at random in large copies, which then miss the processor's cache of page addresses (TLB) less often; for files only where the kernel was built for it, for sealed copies where it is set so |
+/// | [`HugePages`](Self::HugePages) | pages of 2 MiB are used where it can, some time later | for look-ups at random in large tables, which then miss the processor's cache of page addresses (TLB) less often. Copies on the heap have them without asking, and so do files that this crate wrote a moment ago, on file systems that keep large pages (ext4, xfs); for others only where the kernel was built for it, for sealed copies where it is set so |
 ///
 /// Of data that is in memory already, all but `HugePages` change nothing. Next to these stand
 /// [`prefault`](SharedFile::prefault), which waits until a section is there and in the page

@@ -38,7 +38,7 @@ pub(super) const SECTION_NAME_BYTES: usize = 64;
 
 /// Sections from this size on begin at a multiple of it, where the system can map
 /// them by huge pages.
-const HUGE_PAGE: u64 = 2 << 20;
+pub(super) const HUGE_PAGE: u64 = 2 << 20;
 
 const AT_TYPE: usize = SECTION_NAME_BYTES;
 const AT_KIND: usize = 192;

@@ -380,11 +380,11 @@ fn progress_is_told_now_and_then_and_up_to_its_end() {
         told.lock().unwrap().push(at.to_string());
     });
     writer.map("by id").unwrap().fill((0..PAIRS).map(|n| (n ^ 0x5555, n as u32))).unwrap();
-    writer.strs("names").unwrap().fill((0..100_000).map(|n| format!("name {n:07}"))).unwrap();
+    writer.strs("names").unwrap().fill((0..200_000).map(|n| format!("name {n:07}"))).unwrap();
     writer.finish().unwrap();
     let lines = lines.lock().unwrap();
     assert!(lines.contains(&"by id: merged 72.0 MiB of 72.0 MiB".to_owned()), "{lines:?}");
-    assert!(lines.contains(&"names: written 512.0 KiB".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"names: written 2.0 MiB".to_owned()), "{lines:?}");
     let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
     assert_eq!((of("by id: merged"), of("by id: written"), of("names: written")), (5, 0, 1));
     assert!(of("by id: sorted") <= 6 && lines.len() < 20, "{lines:?}");

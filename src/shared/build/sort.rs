@@ -150,17 +150,24 @@ struct RunWriter<'a> {
     start: u64,
     end: u64,
     buffer: Vec<u8>,
+    /// The most bytes of it, but for a pair.
+    limit: usize,
 }
+
+/// What a run is written by, at the most: it is still in the processor's cache then. Nobody
+/// looks up in runs.
+const RUN_BUFFER: usize = 512 << 10;
 
 impl<'a> RunWriter<'a> {
     fn new(core: &'a Core, file: &'a File, start: u64) -> Self {
-        Self { core, file, start, end: start, buffer: Vec::new() }
+        let limit = core.buffer_bytes().min(RUN_BUFFER);
+        Self { core, file, start, end: start, buffer: Vec::new(), limit }
     }
 
     fn push<K: Key, V: Element>(&mut self, key: &K, value: &V) -> Result<(), Error> {
         self.buffer.extend_from_slice(bytemuck::bytes_of(key));
         self.buffer.extend_from_slice(bytemuck::bytes_of(value));
-        if self.buffer.len() >= self.core.buffer_bytes() { self.empty_buffer() } else { Ok(()) }
+        if self.buffer.len() >= self.limit { self.empty_buffer() } else { Ok(()) }
     }
 
     fn empty_buffer(&mut self) -> Result<(), Error> {
