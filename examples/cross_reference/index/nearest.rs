@@ -1,15 +1,20 @@
 //! The nearest neighbours of a fingerprint: one pass over all fingerprints.
 //!
-//! Two cores together take what memory delivers; where bits are counted by one instruction
-//! (`-C target-cpu=x86-64-v2` or later), one core does.
+//! To count bits takes so many instructions that a core begins to load no more than the next
+//! rows meanwhile, and waits for each: 14.5 ns a row in a table of 10 million. So many rows are
+//! loaded at once, then counted: 4.6 ns, as in a table that the cache holds.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::hint::black_box;
 
 use bytemuck::{Pod, Zeroable};
 use plimsoll::Element;
 
 use crate::chemistry::Fingerprint;
+
+/// Rows that are brought into the processor's cache together: 32 KiB of them.
+const TOGETHER: usize = 1_024;
 
 /// Leaves the rows most like the query in the scratch, best first, ties by rising row. The first
 /// of the rows is number `first`.
@@ -30,18 +35,23 @@ pub(crate) fn nearest<'s>(
     let query_bits = ones(query);
     let mut worst = Similarity { common: 0, either: 1 };
     let mut full = false;
-    for (row, bits) in (first..).zip(rows) {
-        let common = common_ones(query, bits);
-        // With no bit in the query, nothing exceeds anything, and the first rows stay.
-        if full && !(Similarity { common, either: query_bits }).exceeds(worst) {
-            continue;
+    for (first, rows) in (first..).step_by(TOGETHER).zip(rows.chunks(TOGETHER)) {
+        // Of each line of 64 bytes a word: loads that wait for nothing overlap.
+        black_box(rows.iter().step_by(2).fold(0, |all, bits| all ^ bits[0]));
+        for (row, bits) in (first..).zip(rows) {
+            let common = common_ones(query, bits);
+            // With no bit in the query, nothing exceeds anything, and the first rows stay.
+            if full && !(Similarity { common, either: query_bits }).exceeds(worst) {
+                continue;
+            }
+            let either = (query_bits + ones(bits) - common).max(1);
+            let similarity = Similarity { common, either };
+            if full && !similarity.exceeds(worst) {
+                continue;
+            }
+            worst = scratch.keep(Neighbour { row: row as u32, similarity });
+            full = scratch.heap.len() >= scratch.wanted;
         }
-        let similarity = Similarity { common, either: (query_bits + ones(bits) - common).max(1) };
-        if full && !similarity.exceeds(worst) {
-            continue;
-        }
-        worst = scratch.keep(Neighbour { row: row as u32, similarity });
-        full = scratch.heap.len() >= scratch.wanted;
     }
     scratch.sort()
 }
