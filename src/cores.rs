@@ -78,21 +78,27 @@ pub(crate) struct CoreShare {
     took: u64,
     sum: CoreTime,
     passed: u32,
+    /// How long the last call took, as the next one is likely to.
+    last: u64,
 }
 
 // Model checkers' builds predict nothing.
 #[cfg_attr(any(loom, shuttle, steady), allow(dead_code))]
 impl CoreShare {
-    /// Whether the next call, which is likely to take so long, is to be looked at.
-    pub(crate) fn wants(&mut self, likely: u64) -> bool {
-        if likely >= SHORT {
-            self.passed = (self.passed + 1) % EACH;
+    /// Whether the next call is to be looked at.
+    pub(crate) fn wants(&mut self) -> bool {
+        if self.last < SHORT {
+            return false;
         }
-        likely >= LONG || (likely >= SHORT && self.passed == 0)
+        self.passed = (self.passed + 1) % EACH;
+        self.last >= LONG || self.passed == 0
     }
 
-    /// Adds a call that took so long.
-    pub(crate) fn add(&mut self, took: u64, time: CoreTime) {
+    /// Adds a call that took so long, and, if it was looked at, how far it had a core.
+    #[inline]
+    pub(crate) fn add(&mut self, took: u64, time: Option<CoreTime>) {
+        self.last = took;
+        let Some(time) = time else { return };
         self.took += took;
         self.sum.had += time.had;
         self.sum.lacked += time.lacked;
@@ -128,16 +134,22 @@ mod tests {
     #[test]
     fn long_calls_are_looked_at_short_ones_now_and_then() {
         let mut share = CoreShare::default();
-        assert!((0..100).all(|_| share.wants(LONG)) && !(0..100).any(|_| share.wants(SHORT - 1)));
-        assert_eq!((0..80).filter(|_| share.wants(SHORT)).count(), 10);
+        let mut looked_at = |took| {
+            let after = |share: &mut CoreShare| {
+                share.add(took, None);
+                share.wants()
+            };
+            (0..80).filter(|_| after(&mut share)).count()
+        };
+        assert_eq!([LONG, SHORT, SHORT - 1, 0].map(&mut looked_at), [80, 10, 0, 0]);
     }
 
     #[test]
     fn shares_are_of_what_was_looked_at() {
         let mut share = CoreShare::default();
         assert_eq!((share.lacked(), share.computed()), (None, None));
-        share.add(1_000, CoreTime { had: 300, lacked: 200 });
-        share.add(1_000, CoreTime { had: 500, lacked: 200 });
+        share.add(1_000, Some(CoreTime { had: 300, lacked: 200 }));
+        share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
         assert_eq!((share.lacked(), share.computed()), (Some(0.2), Some(0.5)));
     }
 

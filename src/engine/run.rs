@@ -189,7 +189,7 @@ impl<'r> Run<'r> {
                     let scheduler = &board.scheduler;
                     (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
                 });
-                let is_timed = board.scheduler.wants_core_time(segment, &id, &rest);
+                let is_timed = board.scheduler.wants_core_time(segment);
                 let (touched, time) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
@@ -210,9 +210,7 @@ impl<'r> Run<'r> {
                 }
                 let took = settlement.at.saturating_sub(begun);
                 self.cx.metrics.called(segment, took);
-                if let Some(time) = time {
-                    board.scheduler.note_core_time(segment, took, time);
-                }
+                board.scheduler.note_core_time(segment, took, time);
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }

@@ -130,21 +130,13 @@ impl<T> Scheduler<T> {
         if segment.is_known { (segment.nanos_per_item * items as f64) as Nanos } else { Nanos::MAX }
     }
 
-    /// Whether it is to be told how far that call has a core.
-    pub(crate) fn wants_core_time(
-        &mut self,
-        segment: usize,
-        first: &ItemId,
-        rest: &[(ItemId, T)],
-    ) -> bool {
-        let items = |id: &ItemId| self.frontier.get(id).map_or(0, |live| live.items);
-        let ids = std::iter::once(first).chain(rest.iter().map(|(id, _)| id));
-        let likely = self.likely_time(segment, ids.map(items).sum());
-        self.segments[segment].cores.wants(likely)
+    /// Whether it is to be told how far the next call of `segment` has a core.
+    pub(crate) fn wants_core_time(&mut self, segment: usize) -> bool {
+        self.segments[segment].cores.wants()
     }
 
-    /// How far a call of `segment` that took so long had a core.
-    pub(crate) fn note_core_time(&mut self, segment: usize, took: Nanos, time: CoreTime) {
+    /// How long a call of `segment` took and, if that was wanted, how far it had a core.
+    pub(crate) fn note_core_time(&mut self, segment: usize, took: Nanos, time: Option<CoreTime>) {
         self.segments[segment].cores.add(took, time);
     }
 
