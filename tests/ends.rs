@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use common::{adds_up, eventually, within};
@@ -425,4 +426,19 @@ fn a_quick_source_that_begins_to_wait_gives_its_core_back() {
             assert_eq!(report.delivered(), 1_001);
         },
     );
+}
+
+/// Its heap may be full of what the program has built, and slow.
+#[test]
+fn the_thread_that_calls_run_calls_nothing_of_the_users() {
+    let caller = thread::current().id();
+    let is_other = move || assert_ne!(thread::current().id(), caller);
+    let stage = Stage::cpu("stage").map(move |n: u64| {
+        is_other();
+        n
+    });
+    let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 1)).unwrap();
+    let source = (0..1_000).inspect(move |_| is_other());
+    let report = pipeline.run(source, move |_| is_other()).unwrap();
+    assert_eq!(report.delivered(), 1_000);
 }
