@@ -3,9 +3,9 @@
 
 use std::fs::File;
 
-/// Calls that are likely to take so long are always looked at; the look takes 2 us.
+/// Where calls of late took so long, each is looked at; the look takes 2 us.
 const LONG: u64 = 5_000_000;
-/// Of those that take at least so long, one of [`EACH`] is; the others are too short for a look.
+/// Where they took at least so long, one of [`EACH`] is; others are too short for a look.
 const SHORT: u64 = 500_000;
 const EACH: u32 = 8;
 
@@ -78,8 +78,9 @@ pub(crate) struct CoreShare {
     took: u64,
     sum: CoreTime,
     passed: u32,
-    /// How long the last call took, as the next one is likely to.
-    last: u64,
+    /// What the longest calls of late took; a sixteenth is forgotten with each. The last
+    /// alone would leave out the few long ones among many short, which have most of the time.
+    longest: u64,
 }
 
 // Model checkers' builds predict nothing.
@@ -87,17 +88,17 @@ pub(crate) struct CoreShare {
 impl CoreShare {
     /// Whether the next call is to be looked at.
     pub(crate) fn wants(&mut self) -> bool {
-        if self.last < SHORT {
+        if self.longest < SHORT {
             return false;
         }
         self.passed = (self.passed + 1) % EACH;
-        self.last >= LONG || self.passed == 0
+        self.longest >= LONG || self.passed == 0
     }
 
     /// Adds a call that took so long, and, if it was looked at, how far it had a core.
     #[inline]
     pub(crate) fn add(&mut self, took: u64, time: Option<CoreTime>) {
-        self.last = took;
+        self.longest = took.max(self.longest - self.longest / 16);
         let Some(time) = time else { return };
         self.took += took;
         self.sum.had += time.had;
@@ -142,6 +143,13 @@ mod tests {
             (0..80).filter(|_| after(&mut share)).count()
         };
         assert_eq!([LONG, SHORT, SHORT - 1, 0].map(&mut looked_at), [80, 10, 0, 0]);
+        let mut share = CoreShare::default();
+        share.add(12 * LONG, None);
+        let short = (0..36).filter(|_| {
+            share.add(SHORT, None);
+            share.wants()
+        });
+        assert_eq!(short.count(), 36, "another long one may follow");
     }
 
     #[test]
