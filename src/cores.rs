@@ -8,6 +8,8 @@ const LONG: u64 = 5_000_000;
 /// Where they took at least so long, one of [`EACH`] is; others are too short for a look.
 const SHORT: u64 = 500_000;
 const EACH: u32 = 8;
+/// Ten ticks of the kernel's clock, up to which it may tell late.
+const ENOUGH: u64 = 100_000_000;
 
 /// A thread's time so far, or in a call; nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +107,16 @@ impl CoreShare {
         self.sum.lacked += time.lacked;
     }
 
+    /// For which parts of their time calls had a core, and were ready to run and had none, 0
+    /// to 1; nothing if too few were looked at for the kernel's ticks to even out.
+    pub(crate) fn told(&self) -> Option<(f64, f64)> {
+        if self.took < ENOUGH {
+            return None;
+        }
+        let lacked = self.lacked()?;
+        Some(((self.sum.had as f64 / self.took as f64).min(1.0 - lacked), lacked))
+    }
+
     /// For which part of their time calls were ready to run and had no core, 0 to 1; nothing
     /// if none was looked at.
     pub(crate) fn lacked(&self) -> Option<f64> {
@@ -159,6 +171,10 @@ mod tests {
         share.add(1_000, Some(CoreTime { had: 300, lacked: 200 }));
         share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
         assert_eq!((share.lacked(), share.computed()), (Some(0.2), Some(0.5)));
+        assert_eq!(share.told(), None, "2 us are too few");
+        share.add(ENOUGH, Some(CoreTime { had: ENOUGH, lacked: ENOUGH / 4 }));
+        let (had, lacked) = share.told().expect("they are enough");
+        assert!((lacked - 0.25).abs() < 1e-4 && had + lacked == 1.0, "{had} {lacked}");
     }
 
     #[test]

@@ -46,6 +46,21 @@ fn the_time_of_every_worker_is_accounted_for() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_stage_whose_calls_wait_is_told_so_and_what_helps() {
+    // A stage for itself: what runs in one go is looked at as one.
+    let fetch = Stage::memory("fetch", Footprint::none()).workers(2).map(nap(20));
+    let pipeline = Pipeline::new(fetch).build(&Budget::new(MIB, 2)).expect("it fits");
+    let report = pipeline.run(0..40, drop).expect("nothing fails");
+    let fetch = &report.stages()[0];
+    assert!(fetch.computed().is_some_and(|part| part < 0.3), "{report}");
+    assert!(fetch.lacked_core().is_some_and(|part| part < 0.5), "{report}");
+    let told = report.suggestion().expect("both workers are always busy");
+    assert!(told.contains(" of their time rather than compute; "), "{told}");
+    assert!(told.ends_with(" would help: workers(8), or PLIMSOLL_WORKERS_FETCH=8"), "{told}");
+}
+
+#[test]
 fn every_figure_of_a_run_is_told() {
     let split = Stage::memory("split", Footprint::per_worker(1_000)).workers(1);
     let halve = Stage::cpu("halve").filter_map(|n: u64| n.is_multiple_of(2).then_some(n / 2));

@@ -72,6 +72,7 @@ fn stage_report<T>(cx: &Context<'_>, scheduler: &Scheduler<T>, index: usize) -> 
     let meter = cx.meter(index);
     let waits = scheduler.waits(stage.segment);
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let in_one_go = &cx.plan.segments[stage.segment].stages;
     let time = |nanos: Nanos| Duration::from_nanos(nanos);
     StageReport {
         name: stage.name.clone(),
@@ -82,8 +83,10 @@ fn stage_report<T>(cx: &Context<'_>, scheduler: &Scheduler<T>, index: usize) -> 
         failed: meter.failed.load(Ordering::Relaxed),
         busy: time(get(&meter.busy_nanos)),
         set_up: time(get(&meter.set_up_nanos)),
+        on_core: scheduler.core_share(stage.segment).told(),
         times: meter.times.as_ref().and_then(Histogram::times),
-        fused: cx.plan.segments[stage.segment].stages.start != index,
+        in_one_go: in_one_go.len() > 1,
+        fused: in_one_go.start != index,
         waited_input: time(waits.input),
         waited_downstream: time(waits.downstream),
         waited_memory: time(waits.memory),

@@ -75,10 +75,11 @@ impl Report {
                 let (name, cores, part) = (&heaviest.name, self.cores, percent(*part));
                 let of = if cores == 1 { "the core's time" } else { "their time" };
                 let all = if cores == 1 { "1 core is".into() } else { format!("all {cores} are") };
-                let what = match self.why_not_more_cores() {
+                let waits = heaviest.what_waiting_takes(self.cores);
+                let what = waits.unwrap_or_else(|| match self.why_not_more_cores() {
                     None => format!("more cores would help, or a quicker {name}"),
                     Some(why) => format!("a quicker {name} would help; {why}"),
-                };
+                });
                 format!(
                     "{name} is limited by cores: {all} at work, and it takes {part} of {of}; {what}"
                 )
@@ -100,9 +101,10 @@ impl Report {
     }
 
     fn limit(&self) -> Option<Limit<'_>> {
-        let computing: Duration = self.stages.iter().map(StageReport::worked).sum();
-        if self.share(computing + self.sink_busy, self.cores) > 0.85 {
-            let heaviest = self.stages.iter().max_by_key(|stage| stage.worked())?;
+        let computing = self.computing();
+        if self.share(computing + self.sink_busy, self.cores) > 0.85
+            && let Some(heaviest) = self.that_compute().max_by_key(|stage| stage.worked())
+        {
             let part = heaviest.worked().as_secs_f64() / computing.as_secs_f64();
             return Some(Limit::Cores(heaviest, part));
         }
@@ -180,14 +182,12 @@ impl StageReport {
                  carry {wanted}"
             );
         }
-        match *workers < cores {
-            true => format!(
-                "{name} is limited by {has}, which is all it asks for; the cores would carry {cores}"
-            ),
-            false => format!(
-                "{name} is limited by {has}; if its calls wait rather than compute, more would help"
-            ),
-        }
+        let what = match (*workers < cores, self.what_waiting_takes(cores)) {
+            (true, _) => format!(", which is all it asks for; the cores would carry {cores}"),
+            (false, Some(waits)) => format!("; {waits}"),
+            (false, None) => "; if its calls wait rather than compute, more would help".to_owned(),
+        };
+        format!("{name} is limited by {has}{what}")
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Report, StageReport, percent};
+use crate::units::stage_variable;
 
 /// Beside less work than this a share says nothing.
 const LEAST: Duration = Duration::from_millis(100);
@@ -42,11 +43,31 @@ impl Report {
         self.core_share().filter(|share| *share < MOST && self.computing() >= LEAST)
     }
 
+    /// Stages that do not wait by design.
+    pub(super) fn that_compute(&self) -> impl Iterator<Item = &StageReport> {
+        self.stages.iter().filter(|stage| stage.workers.max(stage.asked) <= self.cores)
+    }
+
     /// Time inside of stages that compute.
-    fn computing(&self) -> Duration {
-        let computes =
-            self.stages.iter().filter(|stage| stage.workers.max(stage.asked) <= self.cores);
-        computes.map(StageReport::worked).sum()
+    pub(super) fn computing(&self) -> Duration {
+        self.that_compute().map(StageReport::worked).sum()
+    }
+
+    /// What calls did while they had no core, as far as it is known.
+    fn what_they_did(&self) -> &'static str {
+        let known = self.that_compute().filter_map(|stage| {
+            let (had, lacked) = stage.on_core?;
+            let busy = stage.busy.as_secs_f64();
+            Some((busy * lacked, busy * (1.0 - had - lacked)))
+        });
+        let (lacked, stood) =
+            known.fold((0.0, 0.0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1));
+        // One of them is told alone where the other is next to nothing.
+        match (lacked > 8.0 * stood, stood > 8.0 * lacked) {
+            (true, false) => "others had it",
+            (false, true) => "they waited (disk, page faults, locks)",
+            _ => "others had it, or they waited (disk, page faults, locks)",
+        }
     }
 
     /// Why more cores in the budget would not help, if they would not.
@@ -73,14 +94,35 @@ impl Report {
     /// In words that calls lacked cores, if they did.
     pub(super) fn why_they_lacked(&self) -> Option<String> {
         let share = self.lacked_cores()?;
-        let waited = "or they waited (disk, page faults, locks)";
-        let had = had_a_core(share);
+        let (had, did) = (had_a_core(share), self.what_they_did());
         Some(match self.machine_cores.filter(|there| *there < self.cores) {
             Some(there) => {
-                format!("{had}: there are {there} for the budget's {}, {waited}", self.cores)
+                format!("{had}; there are {there} for the budget's {}: {did}", self.cores)
             }
-            None => format!("{had}: other programs had it, {waited}"),
+            None => format!("{had}: {did}"),
         })
+    }
+}
+
+impl StageReport {
+    /// What would help a stage on so many cores whose calls wait for most of their time.
+    pub(super) fn what_waiting_takes(&self, cores: usize) -> Option<String> {
+        let stood = self.stood_still().filter(|stood| *stood > 0.5)?;
+        // So many would keep the cores busy, if what they wait for can be had so often at once,
+        // which is to be tried step by step.
+        let busy = (cores as f64 / (1.0 - stood).max(0.01)).round() as usize;
+        let workers = busy.min(4 * cores.max(self.workers)).max(cores.max(self.workers) + 1);
+        let (name, stood) = (stage_variable(&self.name), percent(stood));
+        let what = match self.workers > cores {
+            true => "more of them at a time",
+            false => "more workers than cores, which then hold none,",
+        };
+        let whose = if self.in_one_go { "what runs in one go there" } else { "its calls" };
+        let their = if self.in_one_go { "its" } else { "their" };
+        Some(format!(
+            "{whose} waited for {stood} of {their} time rather than compute; {what} would help: \
+             workers({workers}), or PLIMSOLL_WORKERS_{name}={workers}"
+        ))
     }
 }
 
@@ -115,16 +157,25 @@ mod tests {
         let lacked = report(4_100, 4);
         assert_eq!(lacked.core_share(), Some(0.41));
         let text = lacked.to_string();
-        let told = "\n         calls had a core 41 % of their time: other programs had it, or they \
-                    waited (disk, page faults, locks)\n";
+        let told = "\n         calls had a core 41 % of their time: others had it, or they waited \
+                    (disk, page faults, locks)\n";
         assert!(text.contains(told), "{text}");
         let mut page = Vec::new();
         lacked.write_html(&mut page).expect("memory takes all");
         let page = String::from_utf8(page).expect("it is text");
-        assert!(page.contains(">Calls had a core 41 % of their time: other programs"), "{page}");
+        assert!(page.contains(">Calls had a core 41 % of their time: others"), "{page}");
         let few = report(4_100, 2).to_string();
-        let told = "41 % of their time: there are 2 for the budget's 4, or they waited";
+        let told = "41 % of their time; there are 2 for the budget's 4: others had it, or they";
         assert!(few.contains(told), "{few}");
+        let mut known = report(4_100, 4);
+        for (on_core, told) in [
+            ((0.4, 0.58), ": others had it"),
+            ((0.4, 0.02), ": they waited (disk, page faults, locks)"),
+            ((0.4, 0.3), ": others had it, or they waited (disk, page faults, locks)"),
+        ] {
+            known.stages[0].on_core = Some(on_core);
+            assert_eq!(known.why_they_lacked(), Some(had_a_core(0.41) + told));
+        }
     }
 
     #[test]

@@ -97,12 +97,13 @@ impl Report {
     fn fmt_stages(&self, f: &mut fmt::Formatter<'_>, wide: usize) -> fmt::Result {
         writeln!(
             f,
-            "{:wide$}  {:>7}  {:>9}  {:>8}  {:>8}  waited s: {:>8}  {:>10}  {:>8}  {:>8}",
+            "{:wide$}  {:>7}  {:>9}  {:>8}  {:>8}  {:>9}  waited s: {:>8}  {:>10}  {:>8}  {:>8}",
             "stage",
             "workers",
             "calls",
             "set-up s",
             "busy s",
+            "computed",
             "input",
             "downstream",
             "memory",
@@ -113,12 +114,13 @@ impl Report {
             let (set_up, busy) = (stage.set_up.as_secs_f64(), stage.busy.as_secs_f64());
             write!(f, "{name:wide$}  {workers:>7}  {calls:>9}  {set_up:>8.3}  {busy:>8.3}")?;
             if stage.fused {
-                writeln!(f, "  (runs in one go with the stage above)")?;
+                writeln!(f, "  {:>9}  (runs in one go with the stage above)", "")?;
                 continue;
             }
             writeln!(
                 f,
-                "            {:>8.3}  {:>10.3}  {:>8.3}  {:>8.3}",
+                "  {:>9}            {:>8.3}  {:>10.3}  {:>8.3}  {:>8.3}",
+                stage.told_computed(),
                 stage.waited_input.as_secs_f64(),
                 stage.waited_downstream.as_secs_f64(),
                 stage.waited_memory.as_secs_f64(),

@@ -41,35 +41,35 @@ pub use times::ItemTimes;
 ///
 /// ```text
 /// items    3000 read = 2400 delivered + 600 filtered
-/// time     2.763 s on 5 threads, 0.937 s of cpu time, 1085.9 items read a second
-/// memory   60.0 MiB declared as kept by stages; items held 9.7 MiB of the line's 36.0 MiB at most, 39 at once
-/// real     1.5 MiB at most; 0 B of it beyond the ledger at most
-///          68.2 MiB of what was declared were never used
-/// resident 5.5 MiB at most since the process was started, mapped files included
+/// time     2.799 s on 5 threads, 0.737 s of cpu time, 1071.7 items read a second
+/// memory   60.0 MiB declared as kept by stages; items held 10.5 MiB of the line's 36.0 MiB at most, 59 at once
+/// real     376.0 KiB at most; 0 B of it beyond the ledger at most
+///          70.1 MiB of what was declared were never used: a call of parse was granted 3.4 MiB and touched 4.0 KiB at most
+/// resident 3.4 MiB at most since the process was started, mapped files included
 ///
-/// stage     workers      calls  set-up s    busy s  waited s:    input  downstream    memory      core
-/// parse           4       3000     0.000     0.231               0.885       8.797     0.000     1.046
-/// screen          2       3000     0.000     4.958               0.107       0.000     0.002     0.235
-/// write           4       3000     0.000     0.088              10.044       0.000     0.000     0.684
-/// (source)                3000               0.285
-/// (sink)                  2400               0.046
+/// stage     workers      calls  set-up s    busy s   computed  waited s:    input  downstream    memory      core
+/// parse           4       3000     0.000     0.224          -               1.135       8.571     0.000     1.251
+/// screen          2       3000     0.000     4.962        7 %               0.508       0.000     0.001     0.059
+/// write           4       2400     0.000     0.053          -              10.498       0.000     0.000     0.470
+/// (source)                3000               0.287
+/// (sink)                  2400               0.002
 ///
 /// an item         p50        p90        p99        max  timed
-/// parse       71.7 us    84.0 us   241.7 us     2.2 ms  alone
-/// screen       1.6 ms     2.2 ms     2.9 ms     8.6 ms  alone
-/// write       24.1 us    30.2 us   135.2 us     1.5 ms  alone
+/// parse       71.7 us    79.9 us   200.7 us   325.2 us  alone
+/// screen       1.7 ms     2.0 ms     2.3 ms     3.7 ms  alone
+/// write       20.0 us    21.0 us   100.4 us   223.2 us  alone
 ///
-/// limited by screen: its 2 workers were busy 90 % of the time
+/// limited by screen: its 2 workers were busy 89 % of the time
 /// what helps: screen is limited by memory: 2 of 8 workers fit; 54.0 MiB more would carry 4
 /// ```
 ///
 /// | part | tells |
 /// |---|---|
 /// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages |
-/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
+/// | `time` | wall time, and what the whole process took of the processors: a quarter of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
-/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place |
+/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. `-` is not known, `all` is of all stages that run in one go |
 /// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
 /// | `limited by` | [`bottleneck`](Self::bottleneck) |
 /// | `what helps` | [`suggestion`](Self::suggestion) |
@@ -95,7 +95,7 @@ pub use times::ItemTimes;
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
 /// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
-/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
+/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `computed` and `lacked_core` (parts of `busy_seconds`, or null), `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
 /// | `stalls` | [`Stall`]: `stage`, `item`, `seconds`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ItemTimes;
+use super::{ItemTimes, percent};
 
 /// What one stage did.
 ///
@@ -36,6 +36,11 @@ pub struct StageReport {
     pub(crate) failed: u64,
     pub(crate) busy: Duration,
     pub(crate) set_up: Duration,
+    /// For which parts of the time of its calls they had a core, and wanted one.
+    pub(crate) on_core: Option<(f64, f64)>,
+    /// Whether it is one of several stages that run in one go.
+    pub(crate) in_one_go: bool,
+    /// Whether it is one of them, and not the first.
     pub(crate) fused: bool,
     pub(crate) times: Option<ItemTimes>,
     pub(crate) waited_input: Duration,
@@ -94,6 +99,35 @@ impl StageReport {
         self.busy
     }
 
+    /// The part of [`busy`](Self::busy) for which its calls computed, 0 to 1: had a core. For
+    /// the rest they were [`ready`](Self::lacked_core) and others had it, or they waited: for
+    /// the disk, a page, a lock, the network. Told by Linux, of a sample of the calls; `None`
+    /// elsewhere, and where calls are shorter than half a millisecond or too few. Stages that
+    /// run in one go share it.
+    ///
+    /// ```
+    /// use std::{thread::sleep, time::Duration};
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let nap = Stage::cpu("nap").map(|_| sleep(Duration::from_millis(20)));
+    /// let report = Pipeline::new(nap).build(&Budget::new(MIB, 1))?.run(0..10, drop)?;
+    /// # #[cfg(target_os = "linux")]
+    /// assert!(report.stages()[0].computed().is_some_and(|part| part < 0.5), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn computed(&self) -> Option<f64> {
+        self.on_core.map(|(had, _)| had)
+    }
+
+    /// The part of [`busy`](Self::busy) for which its calls were ready to run while other
+    /// threads, of this process or others, had the cores, 0 to 1. Told like
+    /// [`computed`](Self::computed).
+    #[must_use]
+    pub fn lacked_core(&self) -> Option<f64> {
+        self.on_core.map(|(_, lacked)| lacked)
+    }
+
     /// Time that went into building the states of its workers.
     #[must_use]
     pub fn set_up(&self) -> Duration {
@@ -142,6 +176,17 @@ impl StageReport {
 }
 
 impl StageReport {
+    /// For which part of their time its calls neither had a core nor wanted one.
+    pub(super) fn stood_still(&self) -> Option<f64> {
+        self.on_core.map(|(had, lacked)| 1.0 - had - lacked)
+    }
+
+    /// For which part of their time its calls computed, in a cell of a table.
+    pub(super) fn told_computed(&self) -> String {
+        let of = if self.in_one_go { " all" } else { "" };
+        self.computed().map_or("-".to_owned(), |part| percent(part) + of)
+    }
+
     /// Time its workers were at work.
     pub(super) fn worked(&self) -> Duration {
         self.busy + self.set_up

@@ -71,6 +71,35 @@ fn a_stage_that_is_always_busy_is_told_what_more_workers_take() {
 }
 
 #[test]
+fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
+    let mut report = ten_seconds([16, 4], 0, 0);
+    report.stages[0].on_core = Some((0.1, 0.02));
+    assert_eq!(
+        suggested(&report),
+        "parse is limited by cores: all 2 are at work, and it takes 80 % of their time; its calls \
+         waited for 88 % of their time rather than compute; more workers than cores, which then \
+         hold none, would help: workers(8), or PLIMSOLL_WORKERS_PARSE=8"
+    );
+    report.stages[0].on_core = Some((0.35, 0.05));
+    assert!(suggested(&report).ends_with("PLIMSOLL_WORKERS_PARSE=5"), "{report}");
+    report.stages[0].on_core = Some((0.6, 0.2));
+    assert!(suggested(&report).ends_with("more cores would help, or a quicker parse"), "{report}");
+    let mut many = ten_seconds([1, 119], 0, 0);
+    (many.stages[1].workers, many.stages[1].on_core) = (12, Some((0.05, 0.0)));
+    assert_eq!(
+        suggested(&many),
+        "screen is limited by its 12 workers; its calls waited for 95 % of their time rather than \
+         compute; more of them at a time would help: workers(40), or PLIMSOLL_WORKERS_SCREEN=40",
+        "it holds no core, so the cores do not limit it"
+    );
+    many.stages[1].in_one_go = true;
+    assert!(suggested(&many).contains("; what runs in one go there waited for 95 %"), "{many}");
+    (many.stages[1].workers, many.stages[1].busy) = (2, Duration::from_secs(19));
+    many.cores = 4;
+    assert!(suggested(&many).ends_with("the cores would carry 4"), "{many}");
+}
+
+#[test]
 fn cores_and_ends_are_told_by_name() {
     assert_eq!(
         suggested(&ten_seconds([16, 4], 0, 0)),

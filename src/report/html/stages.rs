@@ -24,7 +24,7 @@ pub(super) fn fmt_section(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::R
     }
     f.write_str(
         "</p>\n<div class=\"wide\"><table>\n<thead><tr><th>stage</th><th>workers</th>\
-         <th>calls</th><th class=\"time-of\">time of its workers</th><th>busy</th><th>p50</th>\
+         <th>calls</th><th class=\"time-of\">time of its workers</th><th>busy</th><th>computed</th><th>p50</th>\
          <th>p90</th><th>p99</th><th>max</th></tr></thead>\n<tbody>\n",
     )?;
     fmt_end(f, "(source)", report.read, report.source_busy, report.elapsed)?;
@@ -33,7 +33,8 @@ pub(super) fn fmt_section(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::R
     }
     fmt_end(f, "(sink)", report.delivered, report.sink_busy, report.elapsed)?;
     f.write_str(
-        "</tbody>\n</table></div>\n<p class=\"hint\">The percentiles are those of an item's time; \
+        "</tbody>\n</table></div>\n<p class=\"hint\">Computed: the part of the busy time for which \
+         calls had a core; not known of short ones. The percentiles are those of an item's time; \
          small items are timed together.",
     )?;
     if report.stages.iter().any(|stage| stage.fused) {
@@ -59,7 +60,8 @@ fn fmt_stage(f: &mut fmt::Formatter<'_>, stage: &StageReport, elapsed: Duration)
         times[2..].fill(Duration::ZERO);
     }
     fmt_bar(f, times, elapsed.as_secs_f64() * *workers as f64)?;
-    write!(f, "<td>{}</td>", Brief(stage.busy))?;
+    let computed = if stage.fused { String::new() } else { stage.told_computed() };
+    write!(f, "<td>{}</td><td>{computed}</td>", Brief(stage.busy))?;
     fmt_times(f, stage.times.as_ref())?;
     f.write_str("</tr>\n")
 }
@@ -76,7 +78,7 @@ fn fmt_end(
     let nothing = Duration::ZERO;
     let times = [busy, nothing, nothing, nothing, nothing, nothing];
     fmt_bar(f, times, elapsed.as_secs_f64())?;
-    write!(f, "<td>{}</td>", Brief(busy))?;
+    write!(f, "<td>{}</td><td></td>", Brief(busy))?;
     fmt_times(f, None)?;
     f.write_str("</tr>\n")
 }

@@ -32,6 +32,7 @@ fn report() -> Report {
         failed: 64,
         busy: time(19_500),
         set_up: time(250),
+        on_core: Some((0.5, 0.25)),
         fused: false,
         times: Some(ItemTimes {
             p50: time(500),
@@ -95,7 +96,8 @@ fn the_json_of_a_report_keeps_its_names() {
     });
     let stage = json!({
         "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "failed": 64, "fused": false,
-        "busy_seconds": 19.5, "set_up_seconds": 0.25, "waited_input_seconds": 51.5,
+        "busy_seconds": 19.5, "set_up_seconds": 0.25, "computed": 0.5,
+        "lacked_core": 0.25, "waited_input_seconds": 51.5,
         "waited_downstream_seconds": 52.5, "waited_memory_seconds": 53.5,
         "waited_real_memory_seconds": 54.5, "waited_core_seconds": 55.5,
         "item_times": item_times,
