@@ -33,6 +33,7 @@ fn report() -> Report {
         busy: time(19_500),
         set_up: time(250),
         on_core: Some((0.5, 0.25)),
+        in_one_go: false,
         fused: false,
         times: Some(ItemTimes {
             p50: time(500),
