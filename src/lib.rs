@@ -156,6 +156,8 @@
 //! | `plimsoll_stage_running{stage}`, `plimsoll_stage_queued_items{stage}`, `plimsoll_stage_holds_bytes{stage}` | gauge | calls under way, items that wait, what both hold |
 //! | `plimsoll_stage_call_seconds{stage}` | histogram | time of each call, of one item or of light ones together |
 //! | `plimsoll_run_seconds` | histogram | time of each run |
+// docs.rs documents with a nightly compiler, which labels what needs a feature.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocks;
 mod budget;
