@@ -1,15 +1,14 @@
 //! For how much of its time a thread had a core, and for how much it was ready to run and had
-//! none. Linux tells it in `/proc/thread-self/schedstat`.
+//! none: Linux' clock of a thread's processor time and `/proc/thread-self/schedstat`.
 
 use std::fs::File;
 
-/// Where calls of late took so long, each is looked at; the look takes 2 us.
+/// Where calls of late took so long, each is looked at; the look takes 3 us.
 const LONG: u64 = 5_000_000;
-/// Where they took at least so long, one of [`EACH`] is; others are too short for a look.
-const SHORT: u64 = 500_000;
-const EACH: u32 = 8;
-/// Ten ticks of the kernel's clock, up to which it may tell late.
-const ENOUGH: u64 = 100_000_000;
+/// Else one is, each time that calls came to so long since the last look.
+const EVERY: u64 = 4_000_000;
+/// Looks from which on the shares are told.
+const ENOUGH: u32 = 8;
 
 /// A thread's time so far, or in a call; nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +56,9 @@ fn read(file: &File) -> Option<CoreTime> {
 
     let mut buffer = [0; 64];
     let length = file.read_at(&mut buffer, 0).ok()?;
-    parse(str::from_utf8(&buffer[..length]).ok()?)
+    let lacked = parse(str::from_utf8(&buffer[..length]).ok()?)?;
+    let had = u64::try_from(crate::shared::thread_cpu_time()?.as_nanos()).ok()?;
+    Some(CoreTime { had, lacked })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -65,21 +66,26 @@ fn read(_: &File) -> Option<CoreTime> {
     None
 }
 
-/// A line `had lacked slices`.
+/// Of a line `had lacked slices` what was lacked. The first figure is not used: while a thread
+/// runs, it is as old as the last tick.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-fn parse(line: &str) -> Option<CoreTime> {
+fn parse(line: &str) -> Option<u64> {
     let mut numbers = line.split_whitespace().map(|digits| digits.parse().ok());
-    let [had, lacked, slices] = [numbers.next()??, numbers.next()??, numbers.next()??];
+    let [_had, lacked, slices]: [u64; 3] = [numbers.next()??, numbers.next()??, numbers.next()??];
     // A kernel that does not count leaves all at zero.
-    (slices > 0).then_some(CoreTime { had, lacked })
+    (slices > 0).then_some(lacked)
 }
 
-/// What calls came to that were looked at.
+/// What calls came to, as far as those tell that were looked at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CoreShare {
-    took: u64,
-    sum: CoreTime,
-    passed: u32,
+    /// Time of calls that the looks stand for, each for what went before it.
+    took: f64,
+    had: f64,
+    lacked: f64,
+    looks: u32,
+    /// Time of calls since the last look.
+    unseen: u64,
     /// What the longest calls of late took; a sixteenth is forgotten with each. The last
     /// alone would leave out the few long ones among many short, which have most of the time.
     longest: u64,
@@ -89,44 +95,43 @@ pub(crate) struct CoreShare {
 #[cfg_attr(any(loom, shuttle, steady), allow(dead_code))]
 impl CoreShare {
     /// Whether the next call is to be looked at.
-    pub(crate) fn wants(&mut self) -> bool {
-        if self.longest < SHORT {
-            return false;
-        }
-        self.passed = (self.passed + 1) % EACH;
-        self.longest >= LONG || self.passed == 0
+    pub(crate) fn wants(&self) -> bool {
+        IS_TOLD && (self.longest >= LONG || self.unseen >= EVERY)
     }
 
     /// Adds a call that took so long, and, if it was looked at, how far it had a core.
     #[inline]
     pub(crate) fn add(&mut self, took: u64, time: Option<CoreTime>) {
         self.longest = took.max(self.longest - self.longest / 16);
-        let Some(time) = time else { return };
-        self.took += took;
-        self.sum.had += time.had;
-        self.sum.lacked += time.lacked;
+        self.unseen += took;
+        let Some(time) = time.filter(|_| took > 0) else { return };
+        // Before the first look a worker's first calls may have met cold memory.
+        let stands_for = if self.looks == 0 { took } else { self.unseen } as f64;
+        let each = stands_for / took as f64;
+        self.took += stands_for;
+        self.had += each * time.had as f64;
+        self.lacked += each * time.lacked as f64;
+        self.looks += 1;
+        self.unseen = 0;
     }
 
     /// For which parts of their time calls had a core, and were ready to run and had none, 0
-    /// to 1; nothing if too few were looked at for the kernel's ticks to even out.
+    /// to 1; nothing if too few were looked at.
     pub(crate) fn told(&self) -> Option<(f64, f64)> {
-        if self.took < ENOUGH {
-            return None;
-        }
-        let lacked = self.lacked()?;
-        Some(((self.sum.had as f64 / self.took as f64).min(1.0 - lacked), lacked))
+        let lacked = self.lacked().filter(|_| self.looks >= ENOUGH)?;
+        Some(((self.had / self.took).min(1.0 - lacked), lacked))
     }
 
     /// For which part of their time calls were ready to run and had no core, 0 to 1; nothing
     /// if none was looked at.
     pub(crate) fn lacked(&self) -> Option<f64> {
-        (self.took > 0).then(|| (self.sum.lacked as f64 / self.took as f64).min(1.0))
+        (self.took > 0.0).then(|| (self.lacked / self.took).min(1.0))
     }
 
     /// For which part of the rest they computed, 0 to 1.
     pub(crate) fn computed(&self) -> Option<f64> {
-        let rest = self.took.saturating_sub(self.sum.lacked);
-        (rest > 0).then(|| (self.sum.had as f64 / rest as f64).min(1.0))
+        let rest = self.took - self.lacked;
+        (rest > 0.0).then(|| (self.had / rest).min(1.0))
     }
 }
 
@@ -138,43 +143,52 @@ mod tests {
 
     #[test]
     fn a_line_is_read_and_one_that_tells_nothing_is_not() {
-        assert_eq!(parse("120 35 4\n"), Some(CoreTime { had: 120, lacked: 35 }));
+        assert_eq!(parse("120 35 4\n"), Some(35));
         for line in ["", "12 3", "x 3 4", "0 0 0\n"] {
             assert_eq!(parse(line), None, "{line:?}");
         }
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn long_calls_are_looked_at_short_ones_now_and_then() {
-        let mut share = CoreShare::default();
-        let mut looked_at = |took| {
-            let after = |share: &mut CoreShare| {
-                share.add(took, None);
-                share.wants()
-            };
-            (0..80).filter(|_| after(&mut share)).count()
+        let looked_at = |took, calls: u32| {
+            let mut share = CoreShare::default();
+            let looks = (0..calls).filter(|_| {
+                let wants = share.wants();
+                share.add(took, wants.then(CoreTime::default));
+                wants
+            });
+            looks.count()
         };
-        assert_eq!([LONG, SHORT, SHORT - 1, 0].map(&mut looked_at), [80, 10, 0, 0]);
+        assert_eq!(looked_at(LONG, 80), 79, "all but the first");
+        assert_eq!(looked_at(EVERY / 8, 90), 10);
+        assert_eq!(looked_at(EVERY / 800, 8_010), 10);
+        assert_eq!(looked_at(0, 90), 0);
         let mut share = CoreShare::default();
         share.add(12 * LONG, None);
-        let short = (0..36).filter(|_| {
-            share.add(SHORT, None);
+        let short = (0..14).filter(|_| {
+            share.add(1_000, Some(CoreTime::default()));
             share.wants()
         });
-        assert_eq!(short.count(), 36, "another long one may follow");
+        assert_eq!(short.count(), 14, "another long one may follow");
     }
 
     #[test]
-    fn shares_are_of_what_was_looked_at() {
+    fn a_look_stands_for_what_went_before_it() {
         let mut share = CoreShare::default();
         assert_eq!((share.lacked(), share.computed()), (None, None));
         share.add(1_000, Some(CoreTime { had: 300, lacked: 200 }));
         share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
         assert_eq!((share.lacked(), share.computed()), (Some(0.2), Some(0.5)));
-        assert_eq!(share.told(), None, "2 us are too few");
-        share.add(ENOUGH, Some(CoreTime { had: ENOUGH, lacked: ENOUGH / 4 }));
+        assert_eq!(share.told(), None, "two are too few");
+        share.add(7_000, None);
+        share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
+        let (had, lacked) = (share.had / share.took, share.lacked().expect("it is known"));
+        assert!((had - 0.48).abs() < 1e-9 && (lacked - 0.2).abs() < 1e-9, "{had} {lacked}");
+        (0..5).for_each(|_| share.add(10_000, Some(CoreTime { had: 10_000, lacked: 5_000 })));
         let (had, lacked) = share.told().expect("they are enough");
-        assert!((lacked - 0.25).abs() < 1e-4 && had + lacked == 1.0, "{had} {lacked}");
+        assert!(lacked > 0.4 && had + lacked <= 1.0, "{had} {lacked}");
     }
 
     #[test]
@@ -188,10 +202,8 @@ mod tests {
         std::thread::sleep(Duration::from_millis(30));
         let slept = clock.now().expect("Linux tells").since(computed);
         let computed = computed.since(before);
-        // Whatever else runs here: for 60 ms it was on a core or ready for one. The kernel
-        // counts up to a tick late, 10 ms.
-        let all = computed.had + computed.lacked;
-        assert!(all > 40_000_000, "{computed:?}");
+        // Whatever else runs here: for 60 ms it was on a core or ready for one.
+        assert!(computed.had + computed.lacked > 50_000_000, "{computed:?}");
         assert!(slept.had < 15_000_000, "{slept:?}");
     }
 }

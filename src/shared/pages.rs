@@ -447,24 +447,19 @@ pub(super) fn free_in_heaps() -> u64 {
     0
 }
 
-/// What the system has counted of the process or of the calling thread.
-#[cfg(target_os = "linux")]
-fn usage(whose: libc::c_int) -> Option<libc::rusage> {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: The system writes one `rusage` to the address, which is ours and
-    // large enough; all zeros is a valid one, should it write nothing.
-    unsafe {
-        let told = libc::getrusage(whose, usage.as_mut_ptr());
-        (told == 0).then(|| usage.assume_init())
-    }
-}
-
 /// Pages that the calling thread was the first to touch since it began, file pages
 /// included; `None` where the system does not tell. A fifth of a microsecond.
 pub(crate) fn pages_touched() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
-        usage(libc::RUSAGE_THREAD).and_then(|usage| u64::try_from(usage.ru_minflt).ok())
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: The system writes one `rusage` to the address, which is ours and
+        // large enough; all zeros is a valid one, should it write nothing.
+        let usage = unsafe {
+            let told = libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+            (told == 0).then(|| usage.assume_init())
+        };
+        u64::try_from(usage?.ru_minflt).ok()
     }
     #[cfg(not(target_os = "linux"))]
     None
@@ -475,15 +470,26 @@ pub(crate) fn pages_touched() -> Option<u64> {
 pub(crate) fn cpu_time() -> Option<Duration> {
     #[cfg(target_os = "linux")]
     {
-        let time = |time: libc::timeval| {
-            let seconds = u64::try_from(time.tv_sec).ok()?;
-            Some(Duration::new(seconds, 1_000 * u32::try_from(time.tv_usec).ok()?))
-        };
-        let usage = usage(libc::RUSAGE_SELF)?;
-        Some(time(usage.ru_utime)? + time(usage.ru_stime)?)
+        clock(libc::CLOCK_PROCESS_CPUTIME_ID)
     }
     #[cfg(not(target_os = "linux"))]
     None
+}
+
+/// That of the calling thread, to the moment: what `/proc` tells of one that runs is up to a
+/// tick old.
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_cpu_time() -> Option<Duration> {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+#[cfg(target_os = "linux")]
+fn clock(which: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: The system writes one `timespec` to the address, which is ours.
+    let told = unsafe { libc::clock_gettime(which, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (told == 0).then(|| Duration::new(seconds, nanos))
 }
 
 #[cfg(test)]

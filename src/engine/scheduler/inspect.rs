@@ -131,7 +131,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Whether it is to be told how far the next call of `segment` has a core.
-    pub(crate) fn wants_core_time(&mut self, segment: usize) -> bool {
+    pub(crate) fn wants_core_time(&self, segment: usize) -> bool {
         self.segments[segment].cores.wants()
     }
 

@@ -23,6 +23,18 @@ fn cpu_time_grows_with_what_is_computed() {
     while cpu_time().expect("Linux tells") < wanted {
         std::hint::spin_loop();
     }
+    let spent = || thread_cpu_time().expect("Linux tells");
+    let before = spent();
+    let begun = std::time::Instant::now();
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(spent() - before < begun.elapsed() / 2, "it slept");
+    let (before, mut last) = (spent(), spent());
+    // To the moment: no step is as large as a tick.
+    while last - before < Duration::from_millis(5) {
+        let now = spent();
+        assert!(now > last, "{last:?} {now:?}");
+        last = now;
+    }
 }
 
 fn written(directory: &Path) -> std::path::PathBuf {
