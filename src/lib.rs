@@ -204,7 +204,8 @@ pub use plan::{Plan, StagePlan, TablePlan};
 #[cfg(feature = "progress")]
 pub use progress::Progress;
 pub use report::{
-    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall, WaitsFor,
+    ItemTimes, MemoryReport, Monitor, Report, Snapshot, StageReport, StageSnapshot, Stall,
+    StopReason, Stopping, WaitsFor,
 };
 pub use shared::{
     Advice, BuildProgress, BuildStep, BytesWriter, Element, HandOver, Key, MapWriter, Prefault,

@@ -10,11 +10,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::report::{Monitor, Snapshot, StageSnapshot, WaitsFor};
 use crate::signal::Rings;
 use crate::sync::{AtomicBool, JoinHandle, Ordering, spawn};
-use crate::units::Bytes;
+use crate::units::{Bytes, Count};
 
 /// Shows a run on the terminal while it is under way: how many items are done with, how fast
 /// and, where the source knows its length, how long it will take; what items aboard hold of
-/// the line; what each stage does and waits for; what holds the run up.
+/// the line; what each stage does and waits for; what holds the run up, or what it still waits for
+/// if it is to stop.
 ///
 /// The bars are drawn on standard error, and only if that is a terminal. The thread that
 /// draws them sleeps until there is something new, every 50 ms, and ends with the run or with
@@ -136,6 +137,12 @@ struct Bars {
 }
 
 const STYLE: &str = "{prefix} {bar:20} {wide_msg}";
+/// Where it is not known how much there is.
+const ENDLESS: &str = "{prefix} {spinner:20} {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
 
 impl Bars {
     fn on(all: MultiProgress) -> Self {
@@ -147,17 +154,16 @@ impl Bars {
     fn set_up(&mut self, snapshot: &Snapshot) {
         let names = snapshot.stages().iter().map(|stage| stage.name().chars().count());
         let wide = names.max().unwrap_or(0).max("aboard".len());
-        let style =
-            ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
         let add = |name: &str| {
-            let bar = ProgressBar::new(0).with_style(style.clone());
+            let bar = ProgressBar::new(0).with_style(style(STYLE));
             self.all.add(bar.with_prefix(format!("{name:wide$}")))
         };
         (self.items, self.aboard) = (add("items"), add("aboard"));
+        if snapshot.expected().is_none() {
+            self.items.set_style(style(ENDLESS));
+        }
         self.stages = snapshot.stages().iter().map(|stage| add(stage.name())).collect();
-        let plain = ProgressStyle::with_template("{wide_msg}");
-        let plain = plain.unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.limit = self.all.add(ProgressBar::new(0).with_style(plain));
+        self.limit = self.all.add(ProgressBar::new(0).with_style(style("{wide_msg}")));
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
@@ -170,20 +176,32 @@ impl Bars {
             bar.set_message(told);
         };
         let (finished, expected) = (snapshot.finished(), snapshot.expected());
-        set(&self.items, finished, expected.unwrap_or(0), items(snapshot));
+        match expected {
+            Some(expected) => set(&self.items, finished, expected, items(snapshot)),
+            None => {
+                self.items.set_message(items(snapshot));
+                self.items.tick();
+            }
+        }
         set(&self.aboard, snapshot.held(), snapshot.line(), aboard(snapshot));
         for (bar, stage) in self.stages.iter().zip(snapshot.stages()) {
             set(bar, stage.running() as u64, stage.workers() as u64, work(stage));
         }
-        let limit = snapshot.bottleneck().map(|told| format!("limited by {told}"));
-        self.limit.set_message(limit.unwrap_or_default());
+        self.limit.set_message(match (snapshot.stopping(), snapshot.bottleneck()) {
+            (Some(stopping), _) => format!("stopping: {stopping}"),
+            (None, Some(limit)) => format!("limited by {limit}"),
+            (None, None) => String::new(),
+        });
     }
 }
 
 fn items(snapshot: &Snapshot) -> String {
     let mut told = match snapshot.expected() {
         Some(expected) => format!("{} of {expected}", snapshot.finished()),
-        None => format!("{} of {} read", snapshot.finished(), snapshot.read()),
+        None => {
+            let (done, read) = (snapshot.finished(), snapshot.read());
+            format!("{done} done, {read} read, total unknown")
+        }
     };
     told += &format!(", {}", rate(snapshot.per_second()));
     if let Some(left) = snapshot.remaining() {
@@ -197,7 +215,7 @@ fn items(snapshot: &Snapshot) -> String {
 
 fn aboard(snapshot: &Snapshot) -> String {
     let (held, line) = (Bytes(snapshot.held()), Bytes(snapshot.line()));
-    let mut told = format!("{held} of {line}, {} items", snapshot.aboard());
+    let mut told = format!("{held} of {line}, {}", Count(snapshot.aboard(), "item"));
     if snapshot.withheld() > 0 {
         told += &format!(", {} withheld", Bytes(snapshot.withheld()));
     }
@@ -236,6 +254,8 @@ fn span(time: Duration) -> String {
 mod tests {
     use indicatif::{InMemoryTerm, TermLike};
 
+    use crate::report::StopReason;
+
     use super::*;
 
     fn stage(name: &str, waits_for: WaitsFor) -> StageSnapshot {
@@ -253,6 +273,7 @@ mod tests {
             held: 1 << 20,
             line: 4 << 20,
             stages: vec![stage("parse", WaitsFor::Nothing), stage("(sink)", WaitsFor::Input)],
+            limited_by: Some("parse: its 4 workers are at work, 7 items wait".to_owned()),
             ..Snapshot::default()
         }
     }
@@ -287,11 +308,39 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out_and_what_is_wrong_is_told() {
         let unknown = Snapshot { expected: None, read: 600, failed: 3, ..half_way() };
-        assert_eq!(items(&unknown), "500 of 600 read, 250 a second, 3 failed");
+        assert_eq!(items(&unknown), "500 done, 600 read, total unknown, 250 a second, 3 failed");
         let tight = Snapshot { withheld: 1 << 20, real: Some(2 << 20), ..half_way() };
         assert!(aboard(&tight).ends_with("12 items, 1.0 MiB withheld, 2.0 MiB real"));
+        assert!(aboard(&Snapshot { aboard: 1, ..half_way() }).ends_with(" of 4.0 MiB, 1 item"));
         let spans = [59, 61, 3_600 + 120].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(spans, ["59 s", "1 min 01 s", "1 h 02 min"]);
+    }
+
+    #[test]
+    fn where_the_total_is_not_known_no_bar_looks_full() {
+        let (screen, target) = screen();
+        let mut bars = Bars::on(MultiProgress::with_draw_target(target));
+        bars.show(&Snapshot { expected: None, read: 501, ..half_way() });
+        let drawn = screen.contents();
+        let first = drawn.lines().next().expect("a line for the items");
+        assert!(first.ends_with("500 done, 501 read, total unknown, 250 a second"), "{first}");
+        assert!(first.starts_with("items ") && !first.contains(['█', '░']), "{first}");
+        // It stands where the bar would.
+        let told = |line: &str| line.chars().position(|letter| letter.is_ascii_digit());
+        assert_eq!(told(first), drawn.lines().nth(1).and_then(told), "{drawn}");
+    }
+
+    #[test]
+    fn a_run_that_is_to_stop_says_what_it_waits_for() {
+        let (screen, target) = screen();
+        let mut bars = Bars::on(MultiProgress::with_draw_target(target));
+        let mut stopping = half_way();
+        stopping.stop(StopReason::Cancelled, Duration::from_millis(1_400));
+        bars.show(&stopping);
+        let told =
+            "stopping: it was cancelled 1.4 s ago; it waits for parse (2 calls), (sink) (2 calls)";
+        assert_eq!(screen.contents().lines().last(), Some(told));
+        assert!(!screen.contents().contains("left"), "{}", screen.contents());
     }
 
     #[test]

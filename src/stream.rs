@@ -106,7 +106,7 @@ impl<O> Stream<O> {
                 std::panic::resume_unwind(panic);
             }
         }
-        run.publish(true);
+        run.show_end();
         let report = report_of(&run, run.cx.plan.threads());
         self.report = Some(report.clone());
         let error = error_of(&run, self.time_limit);
@@ -169,7 +169,7 @@ impl<O> Drop for Stream<O> {
             // A panic of ours is told by `finish`; here it could only abort.
             let _ = thread.join();
         }
-        run.publish(true);
+        run.show_end();
         forget_quietly(run.cx.take_error());
         forget_quietly(self.fault.take().and_then(|fault| fault.take()));
         forget_quietly(run);

@@ -79,6 +79,17 @@ pub(crate) fn stage_variable(name: &str) -> String {
     name.chars().map(spelled).collect()
 }
 
+/// So many of a thing, whose name gets an s where there is not one of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count<'a>(pub(crate) u64, pub(crate) &'a str);
+
+impl fmt::Display for Count<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, thing) = self;
+        write!(f, "{number} {thing}{}", if *number == 1 { "" } else { "s" })
+    }
+}
+
 /// A time that prints itself in the largest fitting unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brief(pub(crate) Duration);
@@ -112,6 +123,12 @@ mod tests {
         ] {
             assert_eq!(Brief(Duration::from_nanos(nanos)).to_string(), text);
         }
+    }
+
+    #[test]
+    fn one_of_a_thing_is_told_as_one() {
+        let told = [0, 1, 2].map(|number| Count(number, "item").to_string());
+        assert_eq!(told, ["0 items", "1 item", "2 items"]);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 mod common;
 
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use common::{eventually, within};
 use plimsoll::{
-    Budget, Footprint, MIB, Monitor, Pipeline, Snapshot, Stage, StageSnapshot, WaitsFor,
+    Budget, CancelToken, Footprint, MIB, Monitor, Pipeline, Snapshot, Stage, StageSnapshot,
+    StopReason, WaitsFor,
 };
+
+const SOON: Duration = Duration::from_millis(40);
 
 /// The run as seen when it has come to rest with what `wanted` asks for.
 fn seen(monitor: &Monitor, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
@@ -41,7 +45,9 @@ fn what_is_done_and_what_waits_for_whom_is_shown() {
                 go.send(()).expect("the run waits");
                 go.send(()).expect("the run waits");
                 let rests = |stage: &StageSnapshot| (stage.queued(), stage.running()) == (5, 1);
-                let full = |it: &Snapshot| it.finished() == 2 && rests(&it.stages()[1]);
+                let limit = "slow: its worker is at work, 5 items wait";
+                let told = |it: &Snapshot| it.bottleneck().as_deref() == Some(limit);
+                let full = |it: &Snapshot| it.finished() == 2 && rests(&it.stages()[1]) && told(it);
                 let snapshot = seen(&monitor, full);
                 assert_eq!((snapshot.read(), snapshot.expected()), (8, Some(20)));
                 assert_eq!((snapshot.aboard(), snapshot.window()), (6, 6));
@@ -52,8 +58,6 @@ fn what_is_done_and_what_waits_for_whom_is_shown() {
                 assert_eq!((parse.done(), parse.queued(), parse.running()), (8, 0, 0));
                 assert_eq!((slow.done(), slow.queued(), slow.running()), (2, 5, 1));
                 assert_eq!((sink.name(), sink.done()), ("(sink)", 2));
-                let limit = "slow: its worker is at work, 5 items wait";
-                assert_eq!(snapshot.bottleneck().as_deref(), Some(limit), "{snapshot}");
                 assert!(snapshot.per_second() > 0.0 && snapshot.remaining().is_some());
                 (0..18).for_each(|_| go.send(()).expect("the run waits"));
                 run.join().expect("no panic").expect("nothing fails");
@@ -101,9 +105,9 @@ fn a_stream_that_nobody_reads_waits_for_its_consumer() {
             let monitor = Monitor::new();
             let stream = pipeline.job().monitor(&monitor).stream(0..).expect("threads start");
             let sink = |it: &Snapshot| it.stages()[1].waits_for() == WaitsFor::Consumer;
-            let snapshot = seen(&monitor, |it| sink(it) && it.computing() == 0);
             let limit = "the consumer, who has not asked for more";
-            assert_eq!(snapshot.bottleneck().as_deref(), Some(limit), "{snapshot}");
+            let told = |it: &Snapshot| it.bottleneck().as_deref() == Some(limit);
+            seen(&monitor, |it| sink(it) && it.computing() == 0 && told(it));
             drop(stream);
             assert!(monitor.snapshot().is_some_and(|last| last.has_ended()));
         },
@@ -127,6 +131,100 @@ fn a_source_that_blocks_is_what_everybody_waits_for() {
                 drop(items);
                 run.join().expect("no panic").expect("nothing fails");
             });
+        },
+    );
+}
+
+/// Calls of user code that are under way when a run is to stop are waited for: by then its bars
+/// must not stand still.
+#[test]
+fn a_run_that_is_to_stop_is_shown_until_its_calls_are_back() {
+    within(
+        || "runs that are to stop".to_owned(),
+        || {
+            // A source that blocks is waited for, too; so is a call, whoever stops the run.
+            for reason in [StopReason::Cancelled, StopReason::TimeLimit] {
+                let (items, source) = mpsc::channel::<u64>();
+                let pipeline = Pipeline::new(Stage::cpu("double").map(|n: u64| 2 * n));
+                let pipeline = pipeline.build(&Budget::new(MIB, 2)).expect("it fits");
+                let (monitor, token) = (Monitor::new(), CancelToken::new());
+                let job = pipeline.job().monitor(&monitor).stall_after(SOON);
+                let job = match reason {
+                    StopReason::TimeLimit => job.time_limit(SOON),
+                    _ => job.cancel(&token),
+                };
+                std::thread::scope(|scope| {
+                    let run = scope.spawn(|| job.run(source, drop));
+                    seen(&monitor, |it| it.source_waits_for() == Some(WaitsFor::Nothing));
+                    if reason == StopReason::Cancelled {
+                        token.cancel();
+                    }
+                    let lasts = |it: &Snapshot, time| {
+                        it.stopping().is_some_and(|it| it.lasted() >= time)
+                            && it.stalls().first().is_some_and(|stall| stall.lasted() >= time)
+                    };
+                    let first = seen(&monitor, |it| lasts(it, SOON));
+                    let later = seen(&monitor, |it| lasts(it, 8 * SOON));
+                    assert!(later.elapsed() > first.elapsed(), "{later}");
+                    assert_eq!(later.stopping().map(|it| it.reason()), Some(reason), "{later}");
+                    assert!(later.to_string().ends_with("; it waits for (source)"), "{later}");
+                    let stall = later.stalls()[0].to_string();
+                    assert!(stall.ends_with("; the run is to stop and waits for it"), "{stall}");
+                    drop(items);
+                    run.join().expect("no panic").expect_err("it was stopped");
+                });
+                let last = monitor.snapshot().expect("its end is kept");
+                assert!(last.has_ended() && last.stopping().is_none(), "{last}");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_run_that_failed_is_shown_until_what_came_before_is_done() {
+    within(
+        || "a run that fails".to_owned(),
+        || {
+            let (go, gate) = mpsc::channel::<()>();
+            let gate = Mutex::new(gate);
+            let stage = Stage::memory("slow", Footprint::per_item(|_| MIB / 5)).workers(2);
+            let stage = stage.try_map(move |n: u64| match n {
+                0 => gate.lock().expect("no panic").recv().map_err(|error| error.to_string()),
+                _ => Err("planned".to_owned()),
+            });
+            let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 2)).expect("it fits");
+            let monitor = Monitor::new();
+            std::thread::scope(|scope| {
+                let run = scope.spawn(|| pipeline.job().monitor(&monitor).run(0..2, drop));
+                let told = seen(&monitor, |it| it.stopping().is_some());
+                let text = told.stopping().expect("it was just seen").to_string();
+                assert!(text.starts_with("it failed "), "{text}");
+                assert!(text.ends_with(" s ago; it waits for slow"), "{text}");
+                go.send(()).expect("the run waits");
+                run.join().expect("no panic").expect_err("item 1 failed");
+            });
+        },
+    );
+}
+
+#[test]
+fn a_stream_that_was_dropped_is_shown_until_its_calls_are_back() {
+    within(
+        || "a dropped stream".to_owned(),
+        || {
+            let (go, gate) = mpsc::channel();
+            let pipeline = Pipeline::new(gated("slow", gate)).build(&Budget::new(MIB, 1));
+            let (pipeline, monitor) = (pipeline.expect("it fits"), Monitor::new());
+            let stream = pipeline.job().monitor(&monitor).stream(0..9).expect("threads start");
+            seen(&monitor, |it| it.stages()[0].running() == 1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| drop(stream));
+                let told = seen(&monitor, |it| it.stopping().is_some());
+                let reason = told.stopping().map(|stopping| stopping.reason());
+                assert_eq!(reason, Some(StopReason::Dropped), "{told}");
+                go.send(()).expect("the run waits");
+            });
+            assert!(monitor.snapshot().is_some_and(|last| last.has_ended()));
         },
     );
 }

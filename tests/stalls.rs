@@ -63,9 +63,12 @@ fn a_call_that_does_not_come_back_is_told_while_it_lasts_and_afterwards() {
             });
             adds_up(&report);
             assert_eq!(report.stalls().len(), 1, "{report}");
-            assert_eq!(report.stalls()[0].item().source_index(), 3);
-            assert!(report.stalls()[0].lasted() >= 2 * SOON, "the last that was told: {report}");
-            assert!(report.to_string().contains("stalled  slow was at item 3 for "));
+            let stall = &report.stalls()[0];
+            assert_eq!((stall.item().source_index(), stall.items()), (3, 1));
+            assert!(stall.came_back() && stall.lasted() >= 5 * SOON, "its whole time: {report}");
+            let text = report.to_string();
+            assert!(text.contains("stalled  slow was at item 3 for "), "{text}");
+            assert!(!text.contains("or more") && text.contains("; meanwhile "), "{text}");
             let last = monitor.snapshot().expect("the end is kept");
             assert_eq!((last.read(), last.aboard(), last.stalls().len()), (100, 0, 0));
         },
@@ -86,18 +89,73 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
                 }
             });
             let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "(source)", "{report}");
-            // Told by the first of what is read in one go.
-            assert!((1..=2).contains(&report.stalls()[0].item().source_index()), "{report}");
+            let stall = &report.stalls()[0];
+            assert_eq!(stall.stage(), "(source)", "{report}");
+            assert_eq!((stall.item().source_index(), stall.items()), (2, 1), "{report}");
+            assert!(stall.came_back() && stall.lasted() >= 5 * SOON, "{report}");
+            let told = "meanwhile nothing else was under way";
+            assert!(report.to_string().contains(told), "{report}");
             let sink = |n| {
                 if n == 2 {
                     pause()
                 }
             };
             let report = pipeline.job().stall_after(SOON).run(0..3, sink).expect("it ends");
-            assert_eq!(report.stalls()[0].stage(), "(sink)", "{report}");
+            let stall = &report.stalls()[0];
+            assert_eq!(stall.stage(), "(sink)", "{report}");
+            let first = stall.item().source_index();
+            assert!((first..first + stall.items()).contains(&2), "{report}");
+            assert!(stall.came_back() && stall.lasted() >= 5 * SOON, "{report}");
             let quick = pipeline.run(0..3, drop).expect("it ends");
             assert!(quick.stalls().is_empty(), "half a minute is far away");
+        },
+    );
+}
+
+/// Items that are quick are handed over many at a time: which of them it is is not kept.
+#[test]
+fn of_items_that_came_together_the_first_is_told_and_how_many_they_are() {
+    within(
+        || "a stall among many items".to_owned(),
+        || {
+            let slow = Stage::cpu("slow").map(|n: u64| {
+                if n == 5_000 {
+                    std::thread::sleep(5 * SOON);
+                }
+                n
+            });
+            let pipeline = Pipeline::new(slow).build(&Budget::new(MIB, 1)).expect("it fits");
+            let report = pipeline.job().stall_after(SOON).run(0..10_000, drop).expect("it ends");
+            let stall = &report.stalls()[0];
+            let (first, items) = (stall.item().source_index(), stall.items());
+            assert!((first..first + items).contains(&5_000), "{report}");
+            if items > 2 {
+                let told = format!(
+                    "slow was at item {first} or one of the {} that came with it",
+                    items - 1
+                );
+                assert!(report.to_string().contains(&told), "{report}");
+            }
+        },
+    );
+}
+
+#[test]
+fn parcels_that_one_call_takes_are_one_stall() {
+    within(
+        || "a batch that stalls".to_owned(),
+        || {
+            let batch = Stage::memory("batch", Footprint::none()).workers(1);
+            let batch = batch.map_batch(8, |items: Vec<u64>| {
+                std::thread::sleep(5 * SOON);
+                items
+            });
+            let pipeline = Pipeline::new(batch).build(&Budget::new(MIB, 2)).expect("it fits");
+            let report = pipeline.job().stall_after(SOON).run(0..8, drop).expect("it ends");
+            let items: u64 = report.stalls().iter().map(|stall| stall.items()).sum();
+            assert_eq!(items, 8, "{report}");
+            let calls = report.elapsed().as_millis() / (5 * SOON).as_millis();
+            assert_eq!(report.stalls().len() as u128, calls, "{report}");
         },
     );
 }
@@ -188,7 +246,9 @@ mod told {
                 let (release, gate) = mpsc::channel();
                 let pipeline = stuck_at_three(gate);
                 let warnings = || {
-                    let of_ours = |line: &(Level, String)| line.1.contains("item=3 ");
+                    let of_ours = |line: &(Level, String)| {
+                        line.0 == Level::WARN && line.1.contains("item=3 ")
+                    };
                     ear.heard().into_iter().filter(of_ours).collect::<Vec<_>>()
                 };
                 std::thread::scope(|scope| {
@@ -213,6 +273,10 @@ mod told {
                 let lasted: Vec<f64> = warnings().iter().map(seconds).collect();
                 let mut pairs = lasted.iter().zip(&lasted[1..]);
                 assert!(pairs.all(|(one, next)| next / one >= 2.0), "{lasted:?}");
+                let back = |line: &(Level, String)| {
+                    line.1.contains("a call came back: slow was at item 3 for")
+                };
+                assert!(ear.heard().iter().any(back), "{:?}", ear.heard());
                 let (level, text) = warnings().swap_remove(0);
                 assert_eq!(level, Level::WARN);
                 assert!(text.contains("stage=slow") && text.contains("holds="), "{text}");

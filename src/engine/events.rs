@@ -3,14 +3,14 @@
 
 use crate::item::ItemId;
 use crate::plan::Plan;
-use crate::report::Stall;
+use crate::report::{Stall, Stopping};
 
 #[cfg(feature = "tracing")]
 mod told {
     use tracing::span::{Entered, EnteredSpan};
     use tracing::{Span, debug_span, info_span, trace_span};
 
-    use super::{ItemId, Plan, Stall};
+    use super::{ItemId, Plan, Stall, Stopping};
     use crate::units::Bytes;
 
     /// The spans of a run: its own, and one for each segment of the plan. Where nobody
@@ -59,6 +59,19 @@ mod told {
         );
     }
 
+    pub(crate) fn came_back(stall: &Stall) {
+        let seconds = stall.lasted.as_secs_f64();
+        tracing::info!(
+            target: "plimsoll",
+            stage = %stall.stage, item = %stall.item, seconds,
+            "a call came back: {stall}"
+        );
+    }
+
+    pub(crate) fn stopping(stopping: &Stopping) {
+        tracing::info!(target: "plimsoll", "the run is stopping: {stopping}");
+    }
+
     pub(crate) fn tightened(withheld: u64, real: u64) {
         tracing::debug!(
             target: "plimsoll", withheld, real,
@@ -87,7 +100,7 @@ mod told {
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use super::{ItemId, Plan, Stall};
+    use super::{ItemId, Plan, Stall, Stopping};
 
     pub(crate) struct Spans;
 
@@ -115,6 +128,10 @@ mod told {
 
     pub(crate) fn stall(_stall: &Stall) {}
 
+    pub(crate) fn came_back(_stall: &Stall) {}
+
+    pub(crate) fn stopping(_stopping: &Stopping) {}
+
     pub(crate) fn tightened(_withheld: u64, _real: u64) {}
 
     pub(crate) fn trimmed(_before: u64, _after: u64) {}
@@ -124,4 +141,6 @@ mod told {
     pub(crate) fn lost_sight(_why: &str) {}
 }
 
-pub(crate) use told::{Spans, lost_sight, released, stall, tightened, trimmed};
+pub(crate) use told::{
+    Spans, came_back, lost_sight, released, stall, stopping, tightened, trimmed,
+};

@@ -7,6 +7,7 @@
 //! | `run` | the threads that drive it, and who wakes whom |
 //! | `memory`, `looks` | what real memory makes of the line, and who looks at it |
 //! | `watch` | the thread that notices what rings no bell: memory, pressure, stalls |
+//! | `stalls` | calls that do not come back, from when they are told to when they do |
 //! | `snapshot` | the run at one moment, for a look from outside |
 //! | `events`, `metrics` | what is told while a run is under way |
 //! | `assembly` | from stages to nodes |
@@ -38,6 +39,7 @@ pub(crate) mod simulation;
 mod sink;
 mod snapshot;
 mod source;
+mod stalls;
 mod summary;
 mod watch;
 

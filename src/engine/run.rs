@@ -29,13 +29,13 @@ use super::parcel::BoxTask;
 use super::recorder::Recorder;
 use super::scheduler::{Choice, Halt, Nanos, Scheduler, Settlement};
 use super::source::Pull;
+use super::stalls::Stalls;
 use super::watch::Orders;
 use crate::budget::Measure;
 use crate::cores::CoreClock;
 use crate::item::ItemId;
-use crate::report::Stall;
 use crate::resident::Gauge;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, SPINS};
+use crate::sync::{AtomicU64, Figure, Mutex, MutexGuard, Ordering, SPINS};
 
 /// A thread that looks before it parks is done in less than that, if it has a core.
 pub(super) const LONGEST_LOOK: Nanos = 30_000;
@@ -50,8 +50,10 @@ pub(crate) struct Run<'r> {
     /// Tells real memory, where it is told and asked for.
     pub(super) gauge: Option<Gauge>,
     pub(super) orders: Orders,
-    /// Calls that did not come back for long, as last told.
-    pub(super) stalls: Mutex<Vec<Stall>>,
+    /// Calls that did not come back for long.
+    pub(super) stalls: Mutex<Stalls>,
+    /// Threads that take part, the watch aside.
+    pub(super) present: Figure,
 }
 
 /// What the mutex guards.
@@ -112,6 +114,7 @@ impl<'r> Run<'r> {
             gauge,
             orders,
             stalls: Mutex::default(),
+            present: Figure::new(0),
         }
     }
 
@@ -119,6 +122,7 @@ impl<'r> Run<'r> {
     pub(crate) fn work(&self) {
         // Declared before the guard, so dropped after it.
         let _halt_on_unwind = HaltOnUnwind(self);
+        let present = Present::of(self);
         let _run = self.cx.spans.enter_run();
         let mut dropped = Vec::new();
         let mut board = self.board.lock();
@@ -157,6 +161,7 @@ impl<'r> Run<'r> {
         board.scheduler.drop_rest(&mut dropped);
         board.end_track(settlement.track.take());
         drop(board);
+        drop(present);
         // Those who sleep look up and leave; those who run give up if the run
         // was stopped.
         if self.with_scheduler(|scheduler| scheduler.halted().is_some()) {
@@ -410,6 +415,23 @@ impl<'r> Run<'r> {
             board.alarms.swap_remove(place);
         }
         board.parked -= 1;
+    }
+}
+
+/// A thread that takes part in a run, until it is dropped.
+struct Present<'a>(&'a Figure);
+
+impl<'a> Present<'a> {
+    fn of(run: &'a Run<'_>) -> Self {
+        // Relaxed: the watch looks again when it is rung for.
+        run.present.fetch_add(1, Ordering::Relaxed);
+        Self(&run.present)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

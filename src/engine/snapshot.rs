@@ -30,6 +30,7 @@ impl Run<'_> {
         let stages = plan.segments.iter().zip(states).map(|(segment, state)| StageSnapshot {
             name: self.cx.segment_name(segment),
             workers: segment.workers,
+            takes_cores: state.takes_cores,
             running: state.running,
             queued: state.queued,
             done: match plan.stages.get(segment.stages.start) {

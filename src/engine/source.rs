@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::item::ItemId;
 use crate::report::Where;
 use crate::stage::{Quietly, Weigher, guard};
-use crate::sync::{Mutex, Ordering};
+use crate::sync::{Figure, Mutex, Ordering};
 
 /// The source of a run, its types forgotten.
 pub(crate) trait Pull<'r>: Send + Sync {
@@ -25,6 +25,9 @@ pub(crate) trait Pull<'r>: Send + Sync {
 
     /// Takes over what the pull under way has read, if that is anything.
     fn take_over(&self) -> Option<Part<'_, 'r>>;
+
+    /// What the iterator was asked for last: which item, and how many from that on.
+    fn asked_for(&self) -> (u64, u64);
 }
 
 /// Items taken over from a pull.
@@ -40,6 +43,7 @@ type HandOn<'a, 'r> = Box<dyn FnOnce(ItemId, &Context<'r>, &mut Settlement<BoxTa
 pub(crate) struct Source<'r, It: Iterator> {
     items: Mutex<Quietly<It>>,
     kept: Mutex<Kept<It::Item>>,
+    asked: Asked,
     weigher: Option<Weigher<'r, It::Item>>,
     /// Bytes of a recent heavy item.
     learned: Mutex<u64>,
@@ -54,6 +58,21 @@ struct Kept<T> {
     items: Vec<T>,
 }
 
+/// What the iterator was asked for last. The two figures are not of one moment to those who look
+/// while it is quick, but they are while it blocks.
+struct Asked {
+    first: Figure,
+    items: Figure,
+}
+
+impl Asked {
+    fn note(&self, first: u64, items: usize) {
+        // Relaxed: it is told to users, and nothing follows from it.
+        self.first.store(first, Ordering::Relaxed);
+        self.items.store(items as u64, Ordering::Relaxed);
+    }
+}
+
 impl<'r, It: Iterator> Source<'r, It> {
     pub(crate) fn new(
         items: It,
@@ -63,6 +82,7 @@ impl<'r, It: Iterator> Source<'r, It> {
         Self {
             items: Mutex::new(Quietly::new(items)),
             kept: Mutex::new(Kept { first: 0, items: Vec::new() }),
+            asked: Asked { first: Figure::new(0), items: Figure::new(1) },
             weigher,
             learned: Mutex::new(0),
             next,
@@ -72,7 +92,13 @@ impl<'r, It: Iterator> Source<'r, It> {
     /// Reads what the iterator promises, and beyond that if `reach` allows it: into `items`
     /// the former, into `kept` the latter. Whether there are no more, and whether as many as
     /// wanted were promised.
-    fn read(&self, reach: Reach, cx: &Context<'r>, items: &mut Vec<It::Item>) -> (bool, bool) {
+    fn read(
+        &self,
+        first: u64,
+        reach: Reach,
+        cx: &Context<'r>,
+        items: &mut Vec<It::Item>,
+    ) -> (bool, bool) {
         let mut source = self.items.lock();
         let source = source.get_mut();
         let known = source.size_hint().0 as u64;
@@ -84,20 +110,50 @@ impl<'r, It: Iterator> Source<'r, It> {
         let promised = known >= most;
         let ended = if promised || !reach.unpromised {
             let reach = Reach { most: most.min(known.max(1)), ..reach };
-            read_promised(source, reach, cx, items)
+            self.read_promised(source, first, reach, cx, items)
         } else {
-            self.read_on(source, Reach { most, ..reach }, cx)
+            self.read_on(source, first, Reach { most, ..reach }, cx)
         };
         (ended, promised)
     }
 
     /// Reads item by item, and keeps each where others can take it over.
-    fn read_on(&self, source: &mut It, reach: Reach, cx: &Context<'r>) -> bool {
-        for _ in 0..reach.most {
+    fn read_on(&self, source: &mut It, first: u64, reach: Reach, cx: &Context<'r>) -> bool {
+        for place in 0..reach.most {
+            self.asked.note(first + place, 1);
             let Some(item) = source.next() else { return true };
             self.kept.lock().items.push(item);
             if cx.signals.is_stopped() || cx.clock.nanos() >= reach.until {
                 break;
+            }
+        }
+        false
+    }
+
+    /// Looks at the clock after 1, 2, 4, ... items: a slow source is noticed at once, a fast one
+    /// hardly pays. A source that can stop the run is not read on once it has.
+    fn read_promised(
+        &self,
+        source: &mut It,
+        first: u64,
+        reach: Reach,
+        cx: &Context<'r>,
+        items: &mut Vec<It::Item>,
+    ) -> bool {
+        items.reserve_exact(reach.most as usize);
+        let mut look = 1;
+        while (items.len() as u64) < reach.most && !cx.signals.is_stopped() {
+            if items.len() as u64 == look {
+                if cx.clock.nanos() >= reach.until {
+                    return false;
+                }
+                look *= 2;
+            }
+            let upto = if cx.has_token() { items.len() + 1 } else { look.min(reach.most) as usize };
+            self.asked.note(first + items.len() as u64, upto - items.len());
+            items.extend(source.by_ref().take(upto - items.len()));
+            if items.len() < upto {
+                return true;
             }
         }
         false
@@ -130,32 +186,6 @@ impl<'r, It: Iterator> Source<'r, It> {
     }
 }
 
-/// Looks at the clock after 1, 2, 4, ... items: a slow source is noticed at once, a fast one
-/// hardly pays. A source that can stop the run is not read on once it has.
-fn read_promised<It: Iterator>(
-    source: &mut It,
-    reach: Reach,
-    cx: &Context<'_>,
-    items: &mut Vec<It::Item>,
-) -> bool {
-    items.reserve_exact(reach.most as usize);
-    let mut look = 1;
-    while (items.len() as u64) < reach.most && !cx.signals.is_stopped() {
-        if items.len() as u64 == look {
-            if cx.clock.nanos() >= reach.until {
-                return false;
-            }
-            look *= 2;
-        }
-        let upto = if cx.has_token() { items.len() + 1 } else { look.min(reach.most) as usize };
-        items.extend(source.by_ref().take(upto - items.len()));
-        if items.len() < upto {
-            return true;
-        }
-    }
-    false
-}
-
 impl<'r, It> Pull<'r> for Source<'r, It>
 where
     It: Iterator + Send + 'r,
@@ -172,7 +202,7 @@ where
             self.kept.lock().first = id.source_index();
         }
         let mut items = Vec::new();
-        let outcome = guard(|| self.read(reach, cx, &mut items));
+        let outcome = guard(|| self.read(id.source_index(), reach, cx, &mut items));
         if reach.unpromised {
             let mut kept = self.kept.lock();
             // From here on there is nothing to be taken over.
@@ -202,5 +232,10 @@ where
             self.hand_on(id, items, cx, out);
         });
         Some(Part { items: count, hand_on })
+    }
+
+    fn asked_for(&self) -> (u64, u64) {
+        let figure = |figure: &Figure| figure.load(Ordering::Relaxed);
+        (figure(&self.asked.first), figure(&self.asked.items))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         for_tables: plan.for_tables(),
         line: plan.line,
         peak_resident: peak_resident(),
-        stalls: run.stalls.lock().clone(),
+        stalls: run.stalls.lock().told(),
         ..Report::default()
     };
     let names = plan.segments.iter().map(|segment| run.cx.segment_name(segment));

@@ -1,18 +1,18 @@
 //! The thread of a run that works on nothing: it looks at what happens without
 //! anybody bringing it about. Real memory grows while a call lasts, other processes take
 //! what is left of the machine, a source that was quick begins to wait, a call does not
-//! come back. None of these rings a bell, so this one thread looks at the clock; it sleeps on a bell all the same, and is gone as
-//! soon as the run is over.
+//! come back. None of these rings a bell, so this one thread looks at the clock; it sleeps on a
+//! bell all the same. It is gone as soon as the run is over; where that is to stop, when the calls
+//! that are under way have come back: until then it shows what they are.
 
 use std::time::Duration;
 
-use super::context::Context;
 use super::metrics::Metrics;
 use super::run::Run;
-use super::scheduler::{Call, Nanos};
+use super::scheduler::{Halt, Nanos};
 use crate::budget::Headroom;
-use crate::report::{Monitor, Snapshot, Stall};
-use crate::sync::WATCH_ROUNDS;
+use crate::report::{Monitor, Snapshot, StopReason};
+use crate::sync::{Ordering, WATCH_ROUNDS};
 
 /// What the watch of a run is told to do.
 pub(crate) struct Orders {
@@ -34,32 +34,28 @@ const MONITOR_PERIOD: Nanos = 50_000_000;
 const SHORTEST_PERIOD: Nanos = 1_000_000;
 /// Looks at stalls within the time after which a call is one.
 const STALL_LOOKS: u32 = 4;
-/// Stalls that a report keeps.
-pub(crate) const MOST_STALLS: usize = 16;
 
-/// A stall that was told, and when it is told again.
-struct Told {
-    call: Call,
-    again: Nanos,
-}
+/// Why a run ends early, and since when.
+type Ending = Option<(StopReason, Nanos)>;
 
 impl Run<'_> {
     /// The watch's part of the run, until it is over.
     pub(crate) fn watch(&self) {
         let mut headroom = None;
         let mut trusted_until = 0;
-        let mut told: Vec<Told> = Vec::new();
+        let mut ending = None;
         let mut due = (0, 0);
         for _ in 0..WATCH_ROUNDS {
             let seen = self.cx.signals.watch.rings();
-            if self.with_scheduler(|scheduler| scheduler.is_over()) {
+            let is_over = self.with_scheduler(|scheduler| scheduler.is_over());
+            if is_over && self.is_left() {
                 break;
             }
             let now = self.now();
             let wake = self.cx.clock.at(now.saturating_add(self.watch_period()));
             self.cx.signals.watch.wait(seen, Some(wake));
             self.look_at_pull();
-            if !self.is_blind() {
+            if !is_over && !self.is_blind() {
                 // Not before the first round: most runs are over by then.
                 let limits = headroom.get_or_insert_with(|| Headroom::open().ok());
                 let now = self.now();
@@ -70,18 +66,27 @@ impl Run<'_> {
                 }
             }
             let now = self.now();
+            self.note_ending(&mut ending, now);
+            self.end_stalls(now);
             if now >= due.0 {
-                self.tell_stalls(&mut told, now);
+                self.tell_stalls(ending, now);
                 due.0 = now.saturating_add(self.stall_nanos() / u64::from(STALL_LOOKS));
             }
             if now >= due.1 {
-                self.publish(false);
+                self.show(ending);
                 due.1 = now.saturating_add(MONITOR_PERIOD);
             }
         }
+        self.end_stalls(self.now());
     }
 
-    fn stall_nanos(&self) -> Nanos {
+    /// Whether nobody is at work any more. Of a run that came to its own end nobody is.
+    fn is_left(&self) -> bool {
+        self.with_scheduler(|scheduler| scheduler.halted()).is_none()
+            || self.present.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn stall_nanos(&self) -> Nanos {
         Nanos::try_from(self.orders.stall_after.as_nanos()).unwrap_or(Nanos::MAX)
     }
 
@@ -101,64 +106,58 @@ impl Run<'_> {
         PERIOD.min(monitor).min(stalls).max(SHORTEST_PERIOD)
     }
 
-    /// The calls that have lasted too long by `now`.
-    fn stalled_calls(&self, now: Nanos) -> Vec<Call> {
-        let until = now.checked_sub(self.stall_nanos());
-        let since = |until| self.with_scheduler(|scheduler| scheduler.calls_since_before(until));
-        until.map(since).unwrap_or_default()
+    /// Notes, once, that the run ends early. Those who work see that only when a call has come
+    /// back.
+    fn note_ending(&self, ending: &mut Ending, now: Nanos) {
+        if ending.is_some() {
+            return;
+        }
+        let is_cancelled = self.cx.signals.is_cancelled().then_some(Halt::Cancelled);
+        let halt = || self.with_scheduler(|scheduler| scheduler.ends_early(now));
+        let is_failing = || self.cx.is_broken() || self.with_scheduler(|it| it.halted().is_none());
+        let Some(halt) = is_cancelled.or_else(halt) else { return };
+        let reason = match halt {
+            Halt::Cancelled => StopReason::Cancelled,
+            Halt::TimeLimit => StopReason::TimeLimit,
+            Halt::Broken if is_failing() => StopReason::Failed,
+            Halt::Broken => StopReason::Dropped,
+        };
+        *ending = Some((reason, now));
+        let snapshot = self.snapshot_of(*ending, now);
+        snapshot.stopping().into_iter().for_each(super::events::stopping);
     }
 
-    /// Notes the calls that have lasted too long: each once, and again whenever its
-    /// time has doubled.
-    fn tell_stalls(&self, told: &mut Vec<Told>, now: Nanos) {
-        let calls = self.stalled_calls(now);
-        told.retain(|old| {
-            calls.iter().any(|call| (&call.id, call.since) == (&old.call.id, old.call.since))
-        });
-        for call in calls {
-            let known = told
-                .iter_mut()
-                .find(|old| (&old.call.id, old.call.since) == (&call.id, call.since));
-            let again = now.saturating_add(now - call.since);
-            match known {
-                Some(old) if now < old.again => continue,
-                Some(old) => old.again = again,
-                None => told.push(Told { call: call.clone(), again }),
-            }
-            let stall = stall(&call, &self.snapshot(), &self.cx, now);
-            super::events::stall(&stall);
-            let mut stalls = self.stalls.lock();
-            stalls.retain(|old: &Stall| (&old.stage, &old.item) != (&stall.stage, &stall.item));
-            if stalls.len() < MOST_STALLS {
-                stalls.push(stall);
-            }
+    /// The run as it is, but for its stalls, and whether it ends early.
+    pub(super) fn snapshot_of(&self, ending: Ending, now: Nanos) -> Snapshot {
+        let mut snapshot = self.snapshot();
+        if let Some((reason, since)) = ending {
+            snapshot.stop(reason, Duration::from_nanos(now.saturating_sub(since)));
         }
+        snapshot
     }
 
     /// Shows the run as it is to whoever monitors it.
-    pub(crate) fn publish(&self, ended: bool) {
-        let monitor = self.orders.monitor.as_ref();
-        if monitor.is_none() && !Metrics::is_on() {
+    fn show(&self, ending: Ending) {
+        if self.orders.monitor.is_none() && !Metrics::is_on() {
             return;
         }
         let now = self.now();
-        let mut snapshot = Snapshot { ended, ..self.snapshot() };
-        let calls = self.stalled_calls(now);
-        snapshot.stalls = calls.iter().map(|call| stall(call, &snapshot, &self.cx, now)).collect();
-        snapshot.stalls.sort_by_key(|stall| std::cmp::Reverse(stall.lasted));
+        let mut snapshot = self.snapshot_of(ending, now);
+        snapshot.stalls = self.stalls_of(&snapshot, now);
+        self.publish(snapshot);
+    }
+
+    /// Shows the run as it ended.
+    pub(crate) fn show_end(&self) {
+        if self.orders.monitor.is_some() || Metrics::is_on() {
+            self.publish(Snapshot { ended: true, ..self.snapshot() });
+        }
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
         self.cx.metrics.tell(&snapshot);
-        if let Some(monitor) = monitor {
+        if let Some(monitor) = &self.orders.monitor {
             monitor.publish(snapshot);
         }
     }
-}
-
-fn stall(call: &Call, snapshot: &Snapshot, cx: &Context<'_>, now: Nanos) -> Stall {
-    let stage = match call.segment {
-        Some(segment) => cx.segment_name(&cx.plan.segments[segment]),
-        None => "(source)".to_owned(),
-    };
-    let others = snapshot.waiting_beside(&stage);
-    let lasted = Duration::from_nanos(now.saturating_sub(call.since));
-    Stall { stage, item: call.id.clone(), lasted, holds: call.holds, others }
 }

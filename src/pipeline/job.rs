@@ -213,7 +213,7 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
         });
         let run = self.prepare((plan, clock), source, end, false);
         driver(&run, threads);
-        run.publish(true);
+        run.show_end();
         let report = report_of(&run, threads);
         let error = error_of(&run, time_limit);
         // The source and the sink are user code when they are dropped, too.

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 pub use memory::MemoryReport;
 pub(crate) use recording::{Recording, Sample, Samples, Track, Where, spans_for_each};
-pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, WaitsFor};
+pub(crate) use snapshot::Beside;
+pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, StopReason, Stopping, WaitsFor};
 pub(crate) use spread::Spread;
 pub use stage::StageReport;
 pub(crate) use times::Histogram;
@@ -96,7 +97,7 @@ pub use times::ItemTimes;
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
 /// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
 /// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `computed` and `lacked_core` (parts of `busy_seconds`, or null), `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
-/// | `stalls` | [`Stall`]: `stage`, `item`, `seconds`, `holds_bytes` |
+/// | `stalls` | [`Stall`]: `stage`, `item`, `items`, `seconds`, `came_back`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub(crate) read: u64,
@@ -250,7 +251,8 @@ impl Report {
     }
 
     /// Calls of user code that did not come back for longer than
-    /// [`Job::stall_after`](crate::Job::stall_after): the first 16, each as last told.
+    /// [`Job::stall_after`](crate::Job::stall_after): the first 16, each with its whole time if
+    /// it [came back](Stall::came_back) before the run was over.
     ///
     /// ```
     /// use std::{thread::sleep, time::Duration};

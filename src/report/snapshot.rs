@@ -3,15 +3,21 @@
 mod display;
 #[cfg(feature = "serde")]
 mod json;
+mod limit;
 mod rates;
+mod stall;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::limit::Lately;
 use self::rates::Rates;
-use crate::item::ItemId;
+pub(crate) use self::stall::Beside;
+pub use self::stall::Stall;
+pub use self::stopping::{StopReason, Stopping};
 use crate::signal::Bell;
 use crate::sync::Mutex;
 
@@ -54,6 +60,7 @@ struct Shared {
 struct Shown {
     latest: Option<Snapshot>,
     rates: Rates,
+    lately: Lately,
 }
 
 impl Monitor {
@@ -76,10 +83,11 @@ impl Monitor {
         &self.shared.news
     }
 
-    /// Shows `snapshot`, its rates worked out, from now on.
+    /// Shows `snapshot`, with what it takes earlier ones to tell, from now on.
     pub(crate) fn publish(&self, mut snapshot: Snapshot) {
         let mut shown = self.shared.shown.lock();
         shown.rates.follow(&mut snapshot);
+        shown.lately.follow(&mut snapshot);
         shown.latest = Some(snapshot);
         drop(shown);
         self.shared.news.ring_all();
@@ -127,8 +135,9 @@ impl Monitor {
 /// | `cores`, `computing` | the budget's cores, and calls under way that take one |
 /// | `source_waits_for` | as a stage's `waits_for`; null when the source has no more |
 /// | `limited_by` | what [`bottleneck`](Snapshot::bottleneck) says, or null |
+/// | `stopping` | null, or [`Stopping`]: `reason` (`"cancelled"`, `"time limit"`, `"failed"`, `"dropped"`), `seconds` |
 /// | `stages` | from source to sink: `name`, `workers`, `running`, `queued`, `done`, `per_second`, `holds_bytes`, `waits_for` (`"nothing"`, `"input"`, `"downstream"`, `"memory"`, `"real memory"`, `"core"`, `"turn"`, `"consumer"`) |
-/// | `stalls` | the longest first: `stage`, `item`, `seconds`, `holds_bytes` |
+/// | `stalls` | the longest first: [`Stall`]: `stage`, `item`, `items`, `seconds`, `came_back`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub(crate) elapsed: Duration,
@@ -151,6 +160,9 @@ pub struct Snapshot {
     pub(crate) source_waits_for: Option<WaitsFor>,
     pub(crate) stages: Vec<StageSnapshot>,
     pub(crate) stalls: Vec<Stall>,
+    pub(crate) stopping: Option<Stopping>,
+    /// What held it up of late: filled in where it is shown.
+    pub(crate) limited_by: Option<String>,
 }
 
 /// One stage at one moment. Stages that run in one go are one, named after the first; the
@@ -159,6 +171,8 @@ pub struct Snapshot {
 pub struct StageSnapshot {
     pub(crate) name: String,
     pub(crate) workers: usize,
+    /// Its calls take cores of the budget.
+    pub(crate) takes_cores: bool,
     pub(crate) running: usize,
     pub(crate) queued: u64,
     pub(crate) done: u64,
@@ -189,16 +203,6 @@ pub enum WaitsFor {
     Turn,
     /// For the consumer of a stream, who has not asked for more.
     Consumer,
-}
-
-/// A call of user code that has not come back for long.
-#[derive(Clone, Debug)]
-pub struct Stall {
-    pub(crate) stage: String,
-    pub(crate) item: ItemId,
-    pub(crate) lasted: Duration,
-    pub(crate) holds: u64,
-    pub(crate) others: String,
 }
 
 impl Snapshot {
@@ -236,9 +240,13 @@ impl Snapshot {
     }
 
     /// Time until the source is exhausted and all is done with, at the rate of late; `None`
-    /// where the source does not say how much it has, or nothing is finished yet.
+    /// where the source does not say how much it has, nothing is finished yet, or the run is
+    /// [stopping](Self::stopping).
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
+        if self.stopping.is_some() {
+            return None;
+        }
         let left = self.expected?.saturating_sub(self.finished);
         Duration::try_from_secs_f64(left as f64 / self.per_second).ok()
     }
@@ -323,44 +331,29 @@ impl Snapshot {
         self.source_waits_for
     }
 
-    /// What holds the run up at this moment, if that can be told: a call that does not come
-    /// back, the cores, a stage whose workers are all at work while items wait for it, memory,
-    /// the consumer of a stream, the source. [`Report::bottleneck`](crate::Report::bottleneck)
-    /// judges the whole run.
+    /// What holds the run up, if that can be told: a call that does not come back, the cores, a
+    /// stage whose workers are all at work while items wait for it, memory, the consumer of a
+    /// stream, the source. What is told changes from one look to the next, so this is what was
+    /// seen most often over the last second or so, with figures that are means of that time; but
+    /// a call that does not come back is told at once. `None` of a run that is over or
+    /// [stopping](Self::stopping). [`Report::bottleneck`](crate::Report::bottleneck) judges the
+    /// whole run.
     #[must_use]
     pub fn bottleneck(&self) -> Option<String> {
-        if self.ended {
+        if self.ended || self.stopping.is_some() {
             return None;
         }
-        if let Some(Stall { stage, item, lasted, .. }) = self.stalls.first() {
-            let seconds = lasted.as_secs_f64();
-            return Some(format!("{stage}, which has been at item {item} for {seconds:.1} s"));
+        match self.stalls.first() {
+            Some(stall) => Some(stall.as_limit()),
+            None => self.limited_by.clone(),
         }
-        if self.cores > 0 && self.computing >= self.cores {
-            let StageSnapshot { name, running, .. } =
-                self.stages.iter().max_by_key(|stage| stage.running)?;
-            return Some(format!("the cores; {running} of the calls under way are of {name}"));
-        }
-        // What is furthest down holds up all above it.
-        let waiting = || self.stages.iter().rev().filter(|stage| stage.queued > 0);
-        if let Some(full) = waiting().find(|stage| stage.waits_for == WaitsFor::Nothing) {
-            let StageSnapshot { name, queued, workers, .. } = full;
-            return Some(match workers {
-                1 => format!("{name}: its worker is at work, {queued} items wait"),
-                _ => format!("{name}: its {workers} workers are at work, {queued} items wait"),
-            });
-        }
-        let told = |stage: &StageSnapshot| match stage.waits_for {
-            WaitsFor::Memory => Some(format!("memory, which {} waits for", stage.name)),
-            WaitsFor::RealMemory => Some(format!("real memory, which {} waits for", stage.name)),
-            WaitsFor::Consumer => Some("the consumer, who has not asked for more".to_owned()),
-            _ => None,
-        };
-        waiting().find_map(told).or_else(|| {
-            let idle = self.stages.iter().all(|stage| stage.running == 0 && stage.queued == 0);
-            let read = self.source_waits_for == Some(WaitsFor::Nothing);
-            (idle && read).then(|| "the source, which everybody waits for".to_owned())
-        })
+    }
+
+    /// Why the run ends early and what it still waits for, if it does: it was cancelled, its
+    /// time is up, it failed, or its stream was dropped. `None` when it is over.
+    #[must_use]
+    pub fn stopping(&self) -> Option<&Stopping> {
+        self.stopping.as_ref()
     }
 
     /// The stages, from source to sink.
@@ -374,20 +367,6 @@ impl Snapshot {
     #[must_use]
     pub fn stalls(&self) -> &[Stall] {
         &self.stalls
-    }
-
-    /// Who but `stage` waits, and for what.
-    pub(crate) fn waiting_beside(&self, stage: &str) -> String {
-        let waiting = self.stages.iter().filter(|other| other.name != stage && other.queued > 0);
-        let told = waiting.map(|StageSnapshot { name, queued, waits_for, .. }| {
-            let items = if *queued == 1 { "item waits" } else { "items wait" };
-            format!("{queued} {items} for {name} ({waits_for})")
-        });
-        let mut told: Vec<_> = told.collect();
-        if self.aboard >= self.window {
-            told.push(format!("the source is not read: {} items are aboard", self.aboard));
-        }
-        if told.is_empty() { "nobody waits for it yet".to_owned() } else { told.join(", ") }
     }
 }
 
@@ -439,31 +418,5 @@ impl StageSnapshot {
     #[must_use]
     pub fn waits_for(&self) -> WaitsFor {
         self.waits_for
-    }
-}
-
-impl Stall {
-    /// The stage's name, or `"(source)"`, `"(sink)"`.
-    #[must_use]
-    pub fn stage(&self) -> &str {
-        &self.stage
-    }
-
-    /// The item, or the first of a few that were handed over together.
-    #[must_use]
-    pub fn item(&self) -> &ItemId {
-        &self.item
-    }
-
-    /// How long the call had lasted when it was last looked at.
-    #[must_use]
-    pub fn lasted(&self) -> Duration {
-        self.lasted
-    }
-
-    /// Bytes that the item holds meanwhile, its step's included.
-    #[must_use]
-    pub fn holds(&self) -> u64 {
-        self.holds
     }
 }

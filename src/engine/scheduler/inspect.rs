@@ -1,6 +1,6 @@
 //! What a look from outside is told: who works, who waits, who holds what.
 
-use super::{Nanos, Scheduler};
+use super::{Halt, Nanos, Scheduler};
 use crate::cores::{CoreShare, CoreTime};
 use crate::item::ItemId;
 use crate::ledger::Refusal;
@@ -9,6 +9,7 @@ use crate::report::WaitsFor;
 /// A segment at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SegmentState {
+    pub(crate) takes_cores: bool,
     pub(crate) running: usize,
     pub(crate) queued: u64,
     pub(crate) holds: u64,
@@ -22,8 +23,23 @@ pub(crate) struct Call {
     pub(crate) segment: Option<usize>,
     /// The oldest item it was given.
     pub(crate) id: ItemId,
+    /// Items that it was given; none of the source, which gives.
+    pub(crate) items: u64,
     pub(crate) since: Nanos,
     pub(crate) holds: u64,
+}
+
+impl Call {
+    fn is_of(&self, segment: Option<usize>, since: Nanos) -> bool {
+        (self.segment, self.since) == (segment, since)
+    }
+
+    /// Whether this is the call that was `seen` earlier.
+    pub(crate) fn is(&self, seen: &Self) -> bool {
+        // There is one pull at a time.
+        let same_parcel = self.segment.is_none() || self.id == seen.id;
+        self.is_of(seen.segment, seen.since) && same_parcel
+    }
 }
 
 impl<T> Scheduler<T> {
@@ -58,16 +74,16 @@ impl<T> Scheduler<T> {
             }
         };
         let (running, queued) = (segment.running, segment.queue.items());
-        SegmentState { running, queued, holds: 0, waits_for }
+        SegmentState { takes_cores: !segment.waits, running, queued, holds: 0, waits_for }
     }
 
     /// What the source waits for: nothing while it is read; none when it has no more.
     pub(crate) fn inspect_source(&self) -> Option<WaitsFor> {
         let first = &self.segments[0];
-        if !self.source.open {
-            None
-        } else if self.source.pulling {
+        if self.source.pulling {
             Some(WaitsFor::Nothing)
+        } else if !self.source.open {
+            None
         } else if self.aboard >= self.window || first.queue.len() >= first.bound {
             Some(WaitsFor::Downstream)
         } else if self.source.hungry {
@@ -99,11 +115,42 @@ impl<T> Scheduler<T> {
         let call = |(id, live): (&ItemId, &super::Live)| {
             let step = live.step.as_ref()?;
             // Only what is being read has no items yet.
-            let segment = (live.items > 0).then_some(live.segment);
+            let (items, segment) = (live.items, (live.items > 0).then_some(live.segment));
             let holds = live.cargo.bytes() + step.bytes();
-            Some(Call { segment, id: id.clone(), since: live.since, holds })
+            Some(Call { segment, id: id.clone(), items, since: live.since, holds })
         };
-        running.filter_map(call).collect()
+        let mut calls: Vec<Call> = Vec::new();
+        for call in running.filter_map(call) {
+            // One call takes several parcels there, at one time.
+            let gathers = call.segment.is_some_and(|it| self.segments[it].gather.is_some());
+            let same = |other: &&mut Call| other.is_of(call.segment, call.since);
+            match calls.iter_mut().find(same).filter(|_| gathers) {
+                Some(first) => {
+                    first.items += call.items;
+                    first.holds += call.holds;
+                }
+                None => calls.push(call),
+            }
+        }
+        calls
+    }
+
+    /// Whether `call` has not come back.
+    pub(crate) fn is_under_way(&self, call: &Call) -> bool {
+        match call.segment {
+            // The parcel that it reads into is another once what it has read was taken over.
+            None => self.source.pulling && self.source.since == call.since,
+            Some(_) => self.frontier.get(&call.id).is_some_and(|live| {
+                !live.queued && live.step.is_some() && live.since == call.since
+            }),
+        }
+    }
+
+    /// Why the run ends early, as of `now`: whoever works sees it when a call has come back.
+    pub(crate) fn ends_early(&self, now: Nanos) -> Option<Halt> {
+        let late = self.deadline.is_some_and(|deadline| now >= deadline && !self.is_over());
+        let cut = self.cutoff.is_some().then_some(Halt::Broken);
+        self.halted.or(late.then_some(Halt::TimeLimit)).or(cut)
     }
 
     /// Items in each segment's queue, the sink's last.

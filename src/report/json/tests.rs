@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::item::ItemId;
+use crate::report::Beside;
 
 /// A report in which every figure is another.
 fn report() -> Report {
@@ -48,8 +49,15 @@ fn report() -> Report {
         waited_real: time(54_500),
         waited_core: time(55_500),
     };
-    let (item, others) = (ItemId::new(60), String::new());
-    let stall = Stall { stage: "sink".to_owned(), item, lasted: time(61_500), holds: 62, others };
+    let stall = Stall {
+        stage: "sink".to_owned(),
+        item: ItemId::new(60),
+        lasted: time(61_500),
+        holds: 62,
+        items: 63,
+        came_back: true,
+        beside: Beside::default(),
+    };
     Report {
         read: 1,
         children: 2,
@@ -103,7 +111,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "waited_real_memory_seconds": 54.5, "waited_core_seconds": 55.5,
         "item_times": item_times,
     });
-    let stall = json!({"stage": "sink", "item": "60", "seconds": 61.5, "holds_bytes": 62});
+    let stall = json!({"stage": "sink", "item": "60", "seconds": 61.5, "holds_bytes": 62, "items": 63, "came_back": true});
     let wanted = json!({
         "read": 1, "children": 2, "delivered": 3, "filtered": 4, "failed": 5, "cancelled": 6,
         "expanded": 7, "elapsed_seconds": 10.0, "cpu_seconds": 11.5, "threads": 12, "cores": 13,

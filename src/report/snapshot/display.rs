@@ -2,21 +2,13 @@
 
 use std::fmt;
 
-use super::{Snapshot, StageSnapshot, Stall, WaitsFor};
+use super::{Snapshot, StageSnapshot, WaitsFor};
 use crate::units::Bytes;
 
-impl Stall {
-    /// As it is told when the call has come back: it may have lasted a little longer.
-    pub(crate) fn told_later(&self) -> String {
-        let Self { stage, item, lasted, holds, others } = self;
-        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
-        format!("{stage} was at item {item} for {seconds:.1} s or more, holding {holds}; {others}")
-    }
-}
-
-impl fmt::Display for WaitsFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl WaitsFor {
+    /// While it waits.
+    pub(super) fn told(self) -> &'static str {
+        match self {
             Self::Nothing => "all its workers are at work",
             Self::Input => "it waits for input",
             Self::Downstream => "the stage below has enough to do",
@@ -25,19 +17,32 @@ impl fmt::Display for WaitsFor {
             Self::Core => "it waits for a core",
             Self::Turn => "an older item's turn comes first",
             Self::Consumer => "the consumer has not asked for more",
-        })
+        }
+    }
+
+    /// When the run is over.
+    pub(super) fn told_later(self) -> &'static str {
+        match self {
+            Self::Nothing => "all its workers were at work",
+            Self::Input => "it waited for input",
+            Self::Downstream => "the stage below had enough to do",
+            Self::Memory => "it waited for memory",
+            Self::RealMemory => "it waited for real memory",
+            Self::Core => "it waited for a core",
+            Self::Turn => "an older item's turn came first",
+            Self::Consumer => "the consumer had not asked for more",
+        }
     }
 }
 
-impl fmt::Display for Stall {
+impl fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage, item, lasted, holds, others } = self;
-        let (seconds, holds) = (lasted.as_secs_f64(), Bytes(*holds));
-        write!(f, "{stage} has been at item {item} for {seconds:.1} s, holding {holds}; {others}")
+        f.pad(self.told())
     }
 }
 
-/// One line for the run, one for each stage, and what holds it up; no newline at the end.
+/// One line for the run, one for each stage, and what holds it up or it still waits for; no
+/// newline at the end.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.elapsed.as_secs_f64();
@@ -65,7 +70,11 @@ impl fmt::Display for Snapshot {
             }
         })?;
         self.stalls.iter().try_for_each(|stall| write!(f, "\nstalled: {stall}"))?;
-        self.bottleneck().map_or(Ok(()), |told| write!(f, "\nlimited by {told}"))
+        match (&self.stopping, self.bottleneck()) {
+            (Some(stopping), _) => write!(f, "\nstopping: {stopping}"),
+            (None, Some(told)) => write!(f, "\nlimited by {told}"),
+            (None, None) => Ok(()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, Serializer};
 
-use super::{Snapshot, StageSnapshot, Stall, WaitsFor};
+use super::{Snapshot, StageSnapshot, Stall, StopReason, Stopping, WaitsFor};
 
 #[derive(serde::Serialize)]
 struct SnapshotFields<'a> {
@@ -28,6 +28,7 @@ struct SnapshotFields<'a> {
     computing: usize,
     source_waits_for: Option<&'static str>,
     limited_by: Option<String>,
+    stopping: Option<&'a Stopping>,
     stages: &'a [StageSnapshot],
     stalls: &'a [Stall],
 }
@@ -48,8 +49,16 @@ struct StageFields<'a> {
 struct StallFields<'a> {
     stage: &'a str,
     item: String,
+    items: u64,
     seconds: f64,
+    came_back: bool,
     holds_bytes: u64,
+}
+
+#[derive(serde::Serialize)]
+struct StoppingFields {
+    reason: &'static str,
+    seconds: f64,
 }
 
 impl Serialize for Snapshot {
@@ -75,6 +84,7 @@ impl Serialize for Snapshot {
             computing: self.computing,
             source_waits_for: self.source_waits_for.map(WaitsFor::name),
             limited_by: self.bottleneck(),
+            stopping: self.stopping.as_ref(),
             stages: &self.stages,
             stalls: &self.stalls,
         }
@@ -100,9 +110,28 @@ impl Serialize for StageSnapshot {
 
 impl Serialize for Stall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { stage, item, lasted, holds, .. } = self;
-        let (seconds, holds_bytes) = (lasted.as_secs_f64(), *holds);
-        StallFields { stage, item: item.to_string(), seconds, holds_bytes }.serialize(serializer)
+        let Self { stage, item, items, lasted, came_back, holds, .. } = self;
+        StallFields {
+            stage,
+            item: item.to_string(),
+            items: *items,
+            seconds: lasted.as_secs_f64(),
+            came_back: *came_back,
+            holds_bytes: *holds,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl Serialize for Stopping {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reason = match self.reason() {
+            StopReason::Cancelled => "cancelled",
+            StopReason::TimeLimit => "time limit",
+            StopReason::Failed => "failed",
+            StopReason::Dropped => "dropped",
+        };
+        StoppingFields { reason, seconds: self.lasted().as_secs_f64() }.serialize(serializer)
     }
 }
 

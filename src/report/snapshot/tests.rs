@@ -1,10 +1,21 @@
 use super::*;
+use crate::item::ItemId;
 
 fn stage(name: &str, queued: u64, waits_for: WaitsFor) -> StageSnapshot {
     let name = name.to_owned();
     let (done, per_second) = (9, 0.5);
-    let (workers, running, holds) = (3, 2, 3 << 20);
-    StageSnapshot { name, workers, running, queued, done, per_second, holds, waits_for }
+    let (workers, running, holds, takes_cores) = (3, 2, 3 << 20, true);
+    StageSnapshot {
+        name,
+        workers,
+        takes_cores,
+        running,
+        queued,
+        done,
+        per_second,
+        holds,
+        waits_for,
+    }
 }
 
 #[test]
@@ -19,9 +30,15 @@ fn a_monitor_shows_what_was_published_last() {
 
 #[test]
 fn every_figure_is_told_by_its_name() {
-    let item = ItemId::new(13);
-    let (lasted, others) = (Duration::from_secs(15), String::new());
-    let stall = Stall { stage: "the sink".to_owned(), item, lasted, holds: 14, others };
+    let stall = Stall {
+        stage: "the sink".to_owned(),
+        item: ItemId::new(13),
+        items: 28,
+        lasted: Duration::from_secs(15),
+        came_back: true,
+        holds: 14,
+        beside: Beside::default(),
+    };
     let snapshot = Snapshot {
         elapsed: Duration::from_secs(10),
         ended: true,
@@ -43,6 +60,8 @@ fn every_figure_is_told_by_its_name() {
         real: Some(19),
         stages: vec![stage("align", 7, WaitsFor::Core)],
         stalls: vec![stall],
+        stopping: None,
+        limited_by: None,
     };
     assert_eq!(snapshot.elapsed(), Duration::from_secs(10));
     assert!(snapshot.has_ended());
@@ -62,6 +81,7 @@ fn every_figure_is_told_by_its_name() {
     let [stall] = snapshot.stalls() else { panic!("{snapshot}") };
     assert_eq!((stall.stage(), stall.item()), ("the sink", &ItemId::new(13)));
     assert_eq!((stall.lasted(), stall.holds()), (Duration::from_secs(15), 14));
+    assert_eq!((stall.items(), stall.came_back()), (28, true));
 }
 
 #[test]
@@ -82,38 +102,18 @@ fn a_snapshot_reads_as_one_line_and_one_for_each_stage() {
 }
 
 #[test]
-fn a_stall_tells_who_holds_what_and_who_waits() {
-    let stages = vec![
-        stage("parse", 0, WaitsFor::Input),
-        stage("align", 7, WaitsFor::Nothing),
-        stage("screen", 4, WaitsFor::Memory),
-    ];
+fn what_stages_wait_for_and_stalls_have_lines_of_their_own() {
+    let stages = vec![stage("align", 7, WaitsFor::Nothing), stage("screen", 4, WaitsFor::Memory)];
     let mut snapshot = Snapshot { aboard: 5, window: 6, stages, ..Snapshot::default() };
-    let others = snapshot.waiting_beside("align");
-    assert_eq!(others, "4 items wait for screen (it waits for memory)");
-    assert_eq!(
-        Snapshot::default().waiting_beside("x"),
-        "the source is not read: 0 items are aboard"
-    );
-    let empty = Snapshot { window: 6, ..Snapshot::default() };
-    assert_eq!(empty.waiting_beside("align"), "nobody waits for it yet");
-    snapshot.aboard = 6;
-    assert!(
-        snapshot.waiting_beside("align").ends_with("the source is not read: 6 items are aboard")
-    );
-    let item = ItemId::new(3);
-    let (stage, lasted) = ("align".to_owned(), Duration::from_millis(1_500));
-    snapshot.stalls.push(Stall { stage, item, lasted, holds: 1 << 20, others });
-    snapshot.withheld = 1 << 20;
+    let (stage, item, lasted) = ("align".to_owned(), ItemId::new(3), Duration::from_millis(1_500));
+    let beside = Beside::of("align", &snapshot);
+    let (items, came_back, holds) = (1, false, 1 << 20);
+    snapshot.stalls.push(Stall { stage, item, items, lasted, came_back, holds, beside });
     let text = snapshot.to_string();
-    assert!(text.contains("(1.0 MiB withheld)"), "{text}");
     assert!(text.contains("\nscreen: 2 of 3 workers busy, 4 queued, 9 done, 0.5 a second, 3.0 MiB; it waits for memory\n"));
-    assert!(text.contains(
-        "\nstalled: align has been at item 3 for 1.5 s, holding 1.0 MiB; \
-         4 items wait for screen (it waits for memory)"
-    ));
-    let later = snapshot.stalls[0].told_later();
-    assert!(later.starts_with("align was at item 3 for 1.5 s or more"), "{later}");
+    assert!(text.contains("\nstalled: align has been at item 3 for 1.5 s, holding 1.0 MiB; "));
+    let limit = "\nlimited by align, which has been at item 3 for 1.5 s";
+    assert!(text.ends_with(limit), "at once, whatever was seen before: {text}");
 }
 
 #[test]
@@ -134,32 +134,54 @@ fn what_holds_a_run_up_is_named() {
         let stages = stages.to_vec();
         Snapshot { cores: 4, computing: 2, source_waits_for, stages, ..Snapshot::default() }
     };
+    let shown = |snapshot: &Snapshot| {
+        let monitor = Monitor::new();
+        monitor.publish(snapshot.clone());
+        monitor.snapshot().expect("it was just published")
+    };
+    let limit = |snapshot: &Snapshot| shown(snapshot).bottleneck();
     let mut quiet = told(["a", "b", "c"].map(|name| idle(name, WaitsFor::Input)));
-    assert_eq!(quiet.bottleneck().as_deref(), Some("the source, which everybody waits for"));
+    assert_eq!(limit(&quiet).as_deref(), Some("the source, which everybody waits for"));
     quiet.source_waits_for = None;
-    assert_eq!(quiet.bottleneck(), None);
+    assert_eq!(limit(&quiet), None);
 
-    let full = stage("b", 5, WaitsFor::Nothing);
+    let full = StageSnapshot { workers: 4, ..stage("b", 5, WaitsFor::Nothing) };
     let above = stage("a", 9, WaitsFor::Downstream);
     let below = idle("c", WaitsFor::Input);
     let mut busy = told([above.clone(), full, below]);
-    let workers = "b: its 3 workers are at work, 5 items wait";
-    assert_eq!(busy.bottleneck().as_deref(), Some(workers));
-    let text = busy.to_string();
+    let workers = "b: its 4 workers are at work, 5 items wait";
+    assert_eq!(limit(&busy).as_deref(), Some(workers));
+    let text = shown(&busy).to_string();
     assert!(text.contains("3.0 MiB; b has enough to do\n"), "{text}");
-    assert!(text.ends_with("\nlimited by b: its 3 workers are at work, 5 items wait"), "{text}");
+    assert!(text.ends_with("\nlimited by b: its 4 workers are at work, 5 items wait"), "{text}");
     busy.computing = 4;
-    let cores = "the cores; 2 of the calls under way are of b";
-    assert_eq!(busy.bottleneck().as_deref(), Some(cores));
+    assert_eq!(limit(&busy).as_deref(), Some("the cores: a has 2.0 of 4, b 2.0"));
+    busy.stages[1].workers = 3;
+    let narrow = "b: its 3 workers are at work, 5 items wait";
+    assert_eq!(limit(&busy).as_deref(), Some(narrow), "more cores would be of no use to it");
+    busy.stages[1].workers = 5;
+    busy.stages[1].takes_cores = false;
+    let waiting = "b: its 5 workers are at work, 5 items wait";
+    assert_eq!(limit(&busy).as_deref(), Some(waiting), "nor here");
     busy.ended = true;
-    assert_eq!(busy.bottleneck(), None);
+    assert_eq!(limit(&busy), None);
 
-    for (waits_for, limit) in [
+    for (waits_for, named) in [
         (WaitsFor::Memory, "memory, which c waits for"),
         (WaitsFor::RealMemory, "real memory, which c waits for"),
         (WaitsFor::Consumer, "the consumer, who has not asked for more"),
     ] {
         let waiting = told([above.clone(), idle("b", WaitsFor::Input), stage("c", 1, waits_for)]);
-        assert_eq!(waiting.bottleneck().as_deref(), Some(limit));
+        assert_eq!(limit(&waiting).as_deref(), Some(named));
     }
+}
+
+#[test]
+#[cfg(feature = "serde")]
+fn a_run_that_is_to_stop_says_so_to_programs() {
+    let mut snapshot = Snapshot::default();
+    snapshot.stop(StopReason::TimeLimit, Duration::from_millis(2_500));
+    let value = serde_json::to_value(&snapshot).expect("it can be written");
+    let told = serde_json::json!({ "reason": "time limit", "seconds": 2.5 });
+    assert_eq!((&value["stopping"], &value["limited_by"]), (&told, &serde_json::Value::Null));
 }

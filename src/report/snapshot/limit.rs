@@ -1,0 +1,234 @@
+//! What holds a run up, of late: at each look something else may.
+
+use std::time::Duration;
+
+use super::{Snapshot, WaitsFor};
+use crate::units::Count;
+
+/// What is further back than this counts for a third at the most.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// What holds a run up at one look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Cores,
+    /// All workers of that stage are at work, and items wait for it.
+    Workers(usize),
+    Memory(usize),
+    RealMemory(usize),
+    Consumer,
+    Source,
+}
+
+/// Follows the snapshots of a run: what was seen how often, and means of the figures that are
+/// told with it. All are weighted as [`Rates`](super::rates::Rates) are.
+#[derive(Debug, Default)]
+pub(super) struct Lately {
+    at: Duration,
+    weight: f64,
+    limits: Vec<(Limit, f64)>,
+    /// Of each stage the calls under way and the items that wait.
+    stages: Vec<(f64, f64)>,
+}
+
+impl Lately {
+    /// Takes `snapshot` in and fills in what held the run up.
+    pub(super) fn follow(&mut self, snapshot: &mut Snapshot) {
+        if snapshot.elapsed < self.at || snapshot.stages.len() != self.stages.len() {
+            // Another run.
+            *self = Self { stages: vec![(0.0, 0.0); snapshot.stages.len()], ..Self::default() };
+        }
+        let passed = snapshot.elapsed - self.at;
+        self.at = snapshot.elapsed;
+        // So that the first look, which no time has passed before, has some weight.
+        let part = (1.0 - (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp()).max(1e-9);
+        self.weight += part * (1.0 - self.weight);
+        self.limits.iter_mut().for_each(|(_, seen)| *seen -= part * *seen);
+        if let Some(now) = snapshot.limit_now() {
+            match self.limits.iter_mut().find(|(limit, _)| *limit == now) {
+                Some((_, seen)) => *seen += part,
+                None => self.limits.push((now, part)),
+            }
+        }
+        for ((running, queued), stage) in self.stages.iter_mut().zip(&snapshot.stages) {
+            *running += part * (stage.running as f64 - *running);
+            *queued += part * (stage.queued as f64 - *queued);
+        }
+        snapshot.limited_by = self.most_seen().map(|limit| self.told(limit, snapshot));
+    }
+
+    /// What was seen most often; nothing if at most looks there was nothing to be seen.
+    fn most_seen(&self) -> Option<Limit> {
+        let seen: f64 = self.limits.iter().map(|(_, seen)| seen).sum();
+        let most = self.limits.iter().max_by(|one, other| one.1.total_cmp(&other.1))?;
+        (seen > 0.5 * self.weight).then_some(most.0)
+    }
+
+    fn told(&self, limit: Limit, snapshot: &Snapshot) -> String {
+        let name = |stage: usize| snapshot.stages[stage].name.as_str();
+        match limit {
+            Limit::Cores => self.told_cores(snapshot),
+            Limit::Workers(stage) => {
+                let queued = (self.stages[stage].1 / self.weight).round().max(1.0) as u64;
+                let (wait, items) =
+                    (if queued == 1 { "waits" } else { "wait" }, Count(queued, "item"));
+                match snapshot.stages[stage].workers {
+                    1 => format!("{}: its worker is at work, {items} {wait}", name(stage)),
+                    workers => {
+                        format!(
+                            "{}: its {workers} workers are at work, {items} {wait}",
+                            name(stage)
+                        )
+                    }
+                }
+            }
+            Limit::Memory(stage) => format!("memory, which {} waits for", name(stage)),
+            Limit::RealMemory(stage) => format!("real memory, which {} waits for", name(stage)),
+            Limit::Consumer => "the consumer, who has not asked for more".to_owned(),
+            Limit::Source => "the source, which everybody waits for".to_owned(),
+        }
+    }
+
+    /// The cores, and which stages have them: those that have a good part of one.
+    fn told_cores(&self, snapshot: &Snapshot) -> String {
+        let mean = |(running, _): &(f64, f64)| running / self.weight;
+        let stages = snapshot.stages.iter().zip(self.stages.iter().map(mean));
+        let mut busy: Vec<_> =
+            stages.filter(|(stage, mean)| stage.takes_cores && *mean >= 0.1).collect();
+        busy.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let told =
+            busy.iter().take(MOST_TOLD).enumerate().map(|(index, (stage, mean))| match index {
+                0 => format!("{} has {mean:.1} of {}", stage.name, snapshot.cores),
+                _ => format!("{} {mean:.1}", stage.name),
+            });
+        let told: Vec<_> = told.collect();
+        if told.is_empty() { "the cores".into() } else { format!("the cores: {}", told.join(", ")) }
+    }
+}
+
+/// Stages that are told to have cores.
+const MOST_TOLD: usize = 3;
+
+impl Snapshot {
+    /// What holds the run up at this look, if that can be told.
+    fn limit_now(&self) -> Option<Limit> {
+        // What is furthest down holds up all above it.
+        let waiting = || self.stages.iter().enumerate().rev().filter(|(_, it)| it.queued > 0);
+        let full = || waiting().filter(|(_, stage)| stage.waits_for == WaitsFor::Nothing);
+        // To a stage that has fewer workers than there are cores, more cores are of no use; nor
+        // to one whose calls take none.
+        let narrow =
+            |stage: &super::StageSnapshot| !stage.takes_cores || stage.workers < self.cores;
+        if let Some((index, _)) = full().find(|(_, stage)| narrow(stage)) {
+            return Some(Limit::Workers(index));
+        }
+        if self.cores > 0 && self.computing >= self.cores {
+            return Some(Limit::Cores);
+        }
+        if let Some((index, _)) = full().next() {
+            return Some(Limit::Workers(index));
+        }
+        let seen = waiting().find_map(|(index, stage)| match stage.waits_for {
+            WaitsFor::Memory => Some(Limit::Memory(index)),
+            WaitsFor::RealMemory => Some(Limit::RealMemory(index)),
+            WaitsFor::Consumer => Some(Limit::Consumer),
+            _ => None,
+        });
+        seen.or_else(|| {
+            let idle = self.stages.iter().all(|stage| stage.running == 0 && stage.queued == 0);
+            let read = self.source_waits_for == Some(WaitsFor::Nothing);
+            (idle && read).then_some(Limit::Source)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StageSnapshot;
+    use super::*;
+
+    fn stage(name: &str, (running, workers): (usize, usize), queued: u64) -> StageSnapshot {
+        let name = name.to_owned();
+        let waits_for = match (running < workers, queued) {
+            (false, _) => WaitsFor::Nothing,
+            (true, 0) => WaitsFor::Input,
+            (true, _) => WaitsFor::Core,
+        };
+        let takes_cores = true;
+        StageSnapshot {
+            name,
+            running,
+            workers,
+            takes_cores,
+            queued,
+            waits_for,
+            ..Default::default()
+        }
+    }
+
+    fn look(stages: [StageSnapshot; 2]) -> Snapshot {
+        let computing = stages.iter().map(|stage| stage.running).sum();
+        let source_waits_for = Some(WaitsFor::Nothing);
+        Snapshot {
+            cores: 2,
+            computing,
+            source_waits_for,
+            stages: stages.into(),
+            ..Default::default()
+        }
+    }
+
+    /// What is told at last of a run that is looked at every 50 ms.
+    fn told(looks: impl IntoIterator<Item = Snapshot>) -> Option<String> {
+        let (mut lately, mut at) = (Lately::default(), Duration::ZERO);
+        let told = looks.into_iter().map(|look| {
+            at += Duration::from_millis(50);
+            let mut look = Snapshot { elapsed: at, ..look };
+            lately.follow(&mut look);
+            look.limited_by
+        });
+        told.last().flatten()
+    }
+
+    #[test]
+    fn what_is_seen_now_and_then_is_not_told() {
+        let both = || look([stage("embed", (1, 2), 1), stage("look up", (1, 1), 0)]);
+        let one = || look([stage("embed", (2, 2), 3), stage("look up", (0, 1), 0)]);
+        let last = || look([stage("embed", (1, 2), 0), stage("look up", (1, 1), 2)]);
+        let looks = (0..400).map(|at| match at % 4 {
+            0 => both(),
+            3 => last(),
+            _ => one(),
+        });
+        let cores = "the cores: embed has 1.5 of 2, look up 0.5";
+        assert_eq!(told(looks).as_deref(), Some(cores));
+    }
+
+    #[test]
+    fn a_stage_that_cannot_use_more_cores_is_told_instead_of_them() {
+        let narrow = || look([stage("embed", (1, 2), 0), stage("(sink)", (1, 1), 43)]);
+        let limit = "(sink): its worker is at work, 43 items wait";
+        assert_eq!(told([narrow()]).as_deref(), Some(limit), "from the first look on");
+        assert_eq!(told((0..50).map(|_| narrow())).as_deref(), Some(limit));
+        let one = || look([stage("embed", (1, 2), 0), stage("(sink)", (1, 1), 1)]);
+        let limit = "(sink): its worker is at work, 1 item waits";
+        assert_eq!(told((0..50).map(|_| one())).as_deref(), Some(limit));
+    }
+
+    #[test]
+    fn where_nothing_is_seen_at_most_looks_nothing_is_told() {
+        let quiet = || look([stage("embed", (1, 2), 0), stage("(sink)", (0, 1), 0)]);
+        let busy = || look([stage("embed", (2, 2), 5), stage("(sink)", (0, 1), 0)]);
+        assert_eq!(told((0..90).map(|at| if at % 3 == 0 { busy() } else { quiet() })), None);
+        let told = told((0..90).map(|at| if at % 3 > 0 { busy() } else { quiet() }));
+        assert_eq!(told.as_deref(), Some("the cores: embed has 1.7 of 2"));
+    }
+
+    #[test]
+    fn what_held_it_up_before_is_forgotten_within_seconds() {
+        let busy = || look([stage("embed", (2, 2), 5), stage("(sink)", (0, 1), 0)]);
+        let idle = || look([stage("embed", (0, 2), 0), stage("(sink)", (0, 1), 0)]);
+        let looks = (0..200).map(|_| busy()).chain((0..20).map(|_| idle()));
+        assert_eq!(told(looks).as_deref(), Some("the source, which everybody waits for"));
+    }
+}
