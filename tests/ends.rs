@@ -218,6 +218,8 @@ fn a_sink_that_fails_ends_the_run_and_is_not_called_again() {
         let error = error.expect_err("the sink fails");
         assert_eq!((calls, error.report().delivered()), (777, 776));
         adds_up(error.report());
+        assert_eq!(error.report().failed(), 1);
+        assert!(error.report().to_string().contains("\nfailed   1 in (sink)\n"), "{error}");
         assert!(error.to_string().ends_with(": the disk is full"), "{error}");
         let Error::Sink { sink: "sink", item, cause: Cause::Error(_) } = error.error() else {
             panic!("{error:?}")

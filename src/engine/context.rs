@@ -67,7 +67,7 @@ pub(crate) struct Fates {
 #[derive(Default)]
 pub(crate) struct Meter {
     pub(crate) items: AtomicU64,
-    /// Of stages alone.
+    /// Not of the source.
     pub(crate) failed: Figure,
     pub(crate) busy_nanos: AtomicU64,
     /// Time that went into building the states of workers.

@@ -11,7 +11,7 @@ use crate::item::ItemId;
 use crate::queue::Need;
 use crate::report::Where;
 use crate::stage::{Lent, Quietly, guard};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Ordering};
 
 /// A sink that the workers call.
 pub(crate) struct Sink<K> {
@@ -79,7 +79,8 @@ where
         count(&cx.fates.cancelled, items.len() as u64);
         if let Some(cause) = failure {
             let item = base.sibling(items.last_offset().into());
-            count(&cx.fates.cancelled, 1);
+            count(&cx.fates.failed, 1);
+            cx.sink.failed.fetch_add(1, Ordering::Relaxed);
             cx.break_run(Error::Sink { sink: "sink", item, cause });
         }
         items.forget_all();

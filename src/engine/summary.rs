@@ -30,6 +30,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         cores: plan.cores,
         machine_cores: available_parallelism().ok().map(usize::from),
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
+        sink_failed: run.cx.sink.failed.load(Ordering::Relaxed),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
         kept: plan.memory - plan.line,
         for_tables: plan.for_tables(),

@@ -56,9 +56,10 @@ impl fmt::Display for Report {
 impl Report {
     /// How many items failed in which stages, if any did.
     pub(super) fn failed_by_stage(&self) -> Option<String> {
-        let failing = self.stages.iter().filter(|stage| stage.failed > 0);
-        let told = failing.map(|StageReport { name, failed, .. }| format!("{failed} in {name}"));
-        let told: Vec<_> = told.collect();
+        let stages = self.stages.iter().map(|stage| (stage.name.as_str(), stage.failed));
+        let all = stages.chain([("(sink)", self.sink_failed)]);
+        let failing = all.filter(|(_, failed)| *failed > 0);
+        let told: Vec<_> = failing.map(|(name, failed)| format!("{failed} in {name}")).collect();
         (!told.is_empty()).then(|| told.join(", "))
     }
 
@@ -186,6 +187,8 @@ mod tests {
         report.write_html(&mut page).expect("memory takes all");
         let page = String::from_utf8(page).expect("it is text");
         assert!(page.contains("2 failed (334 in parse, 1 in a &lt; b)"), "{page}");
+        let sink = Report { failed: 1, sink_failed: 1, ..Report::default() }.to_string();
+        assert!(sink.contains("+ 1 failed\nfailed   1 in (sink)\n"), "{sink}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use times::ItemTimes;
 ///
 /// | part | tells |
 /// |---|---|
-/// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages |
+/// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages, or that it was the sink |
 /// | `time` | wall time, and what the whole process took of the processors: a quarter of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
@@ -91,6 +91,7 @@ pub use times::ItemTimes;
 /// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
 /// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
+/// | `sink_failed` | items that the sink failed on: one at the most, as that ends the run |
 /// | `kept_bytes`, `tables_bytes`, `line_bytes` | what stages and tables keep, the part of it that is for tables, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
@@ -115,6 +116,8 @@ pub struct Report {
     pub(crate) machine_cores: Option<usize>,
     pub(crate) source_busy: Duration,
     pub(crate) sink_busy: Duration,
+    /// Items that the sink failed on.
+    pub(crate) sink_failed: u64,
     /// What stages keep, and tables.
     pub(crate) kept: u64,
     /// The part that is for tables.
@@ -157,14 +160,14 @@ impl Report {
         self.filtered
     }
 
-    /// Items that failed: by error, by panic, or too large for the line.
+    /// Items that failed: by error, by panic, or too large for the line; in a stage
+    /// ([`StageReport::failed`] tells in which) or in the sink, which ends the run.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed
     }
 
-    /// Items that were read or made and then dropped because the run was stopped; the one
-    /// that a sink failed on is among them.
+    /// Items that were read or made and then dropped because the run was stopped.
     #[must_use]
     pub fn cancelled(&self) -> u64 {
         self.cancelled

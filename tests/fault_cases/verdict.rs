@@ -153,6 +153,9 @@ fn deadline_passed(case: Case, outcome: &Outcome) {
 }
 
 fn sink_failed(case: Case, outcome: &Outcome) {
+    let report = error(outcome).report();
+    let in_stages: u64 = report.stages().iter().map(|stage| stage.failed()).sum();
+    assert_eq!(report.failed(), in_stages + 1, "{report}");
     let Error::Sink { sink: "sink", item, cause } = error(outcome).error() else {
         panic!("{outcome:?}")
     };
