@@ -52,7 +52,7 @@ fn a_trace_tells_every_call_on_the_track_of_its_thread() {
     let report = recorded();
     let phases = events(&report);
     assert_eq!(phases.keys().collect::<Vec<_>>(), ["C", "M", "X"]);
-    let (mut items, mut ends) = (BTreeMap::new(), BTreeMap::new());
+    let (mut items, mut ends, mut times) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for event in &phases["X"] {
         let number = |value: &Value| value.as_f64().expect("a number");
         let begun = number(&event["ts"]);
@@ -62,10 +62,22 @@ fn a_trace_tells_every_call_on_the_track_of_its_thread() {
         *end = begun + number(&event["dur"]);
         assert!(*end <= report.elapsed().as_secs_f64() * 1e6, "{event}");
         *items.entry(name(event)).or_insert(0) += event["args"]["items"].as_u64().expect("items");
+        *times.entry(name(event)).or_insert(0.0) += number(&event["dur"]);
+        assert!(event["args"]["loops"].as_u64() >= Some(1), "{event}");
+        let kind = match name(event) {
+            "(source)" => "source",
+            "(sink)" => "sink",
+            _ => "stage",
+        };
+        assert_eq!(event["cat"], kind, "{event}");
     }
     let wanted =
         [("(source)", 300), ("parse", 300), (AWKWARD, 300), ("split", 200), ("(sink)", 400)];
     assert_eq!(items, BTreeMap::from(wanted));
+    for stage in report.stages() {
+        let (told, busy) = (times[stage.name()], 1e6 * stage.busy().as_secs_f64());
+        assert!((told - busy).abs() < 1.0, "{told} us of {}, not {busy}", stage.name());
+    }
     let named: Vec<_> = phases["M"].iter().filter(|event| name(event) == "thread_name").collect();
     assert_eq!(named.len(), report.threads(), "a track for each thread");
     assert!(ends.keys().all(|tid| named.iter().any(|event| event["tid"].as_u64() == *tid)));
@@ -84,9 +96,12 @@ fn a_trace_counts_what_is_aboard() {
     assert!((5 * KIB..=report.line()).contains(&aboard), "{aboard}");
     assert!(aboard <= report.peak_reserved() + report.peak_overweight(), "{aboard}: {report}");
     assert_eq!(most("the line", "bytes"), Some(report.line()));
-    assert!(most("items aboard", "items") <= Some(report.most_aboard()));
+    // Whatever went on between two looks.
+    assert!(aboard >= report.peak_reserved(), "{aboard}: {report}");
+    assert_eq!(most("items aboard", "items"), Some(report.most_aboard()));
     assert!(most(&format!("before {AWKWARD}"), "items").is_some());
     assert!(most("before (sink)", "items").is_some());
+    assert!(most("withheld", "bytes").is_some() && most("items", "items").is_none());
 }
 
 #[test]
@@ -170,8 +185,51 @@ fn a_page_of_a_recorded_run_shows_every_stage_in_every_picture() {
         }
     }
     assert!(section("Workers at work").contains(">(source)<"));
+    let at_most = format!("<span class=\"told\">{} at most</span>", report.most_aboard());
+    assert!(section("Aboard").contains(&at_most), "as the tile has it: {page}");
     assert!(section("Aboard").contains("<path class=\"limit\""), "{page}");
     assert!(section("The plan").contains("why so many workers"));
+}
+
+/// The mean of a row of the page.
+fn mean(page: &str, name: &str) -> (f64, usize) {
+    let (_, row) = page.split_once(&format!("title=\"{name}\">{name}</span>")).expect(name);
+    let (_, told) = row.split_once("<span class=\"told\">").expect("a row has a figure");
+    let (told, _) = told.split_once("</span>").expect("it ends");
+    let (mean, of) = told.split_once(" of ").expect("so many of so many");
+    (mean.parse().expect("a number"), of.parse().expect("a number"))
+}
+
+#[test]
+fn a_page_tells_how_many_cores_had_work() {
+    let nap = |n: u64| {
+        sleep(Duration::from_millis(2));
+        n
+    };
+    // Its calls take no core: there are more of them than cores.
+    let fetch = Stage::memory("fetch", Footprint::none()).workers(4).map(nap);
+    let pipeline =
+        Pipeline::new(fetch).then(Stage::memory("embed", Footprint::none()).workers(1).map(nap));
+    let pipeline = pipeline.build(&Budget::new(MIB, 2)).expect("it fits");
+    let page = page(&pipeline.job().record().run(0..100, drop).expect("nothing fails"));
+    let (cores, of) = mean(&page, "cores");
+    let ((fetch, _), (embed, _)) = (mean(&page, "fetch"), mean(&page, "embed"));
+    assert_eq!(of, 2, "{page}");
+    assert!(fetch > 0.4 && (cores - embed).abs() < 0.15, "{cores} {fetch} {embed}");
+}
+
+#[test]
+fn a_page_is_headed_by_the_program_and_what_the_plan_notes() {
+    let pipeline = Pipeline::new(Stage::cpu("x").map(|n: u64| n));
+    let pipeline = pipeline.build(&Budget::new(1_000, 1)).expect("it fits");
+    let page = page(&pipeline.job().record().run(0..10, drop).expect("nothing fails"));
+    let [note] = pipeline.plan().notes() else { panic!("{}", pipeline.plan()) };
+    assert!(page.contains(&format!("The plan notes: {note}.</p>")), "{page}");
+    let (_, title) = page.split_once("<title>recording-").expect("the program's name");
+    assert!(title.contains(": a run of 1 stage</title>"), "{title}");
+    let (_, head) = page.split_once("<p class=\"hint\">recording-").expect("the program's name");
+    assert!(head.lines().next().is_some_and(|line| line.ends_with(" UTC</p>")), "{page}");
+    assert!(page.contains("<small>1 core, 2 threads"), "{page}");
 }
 
 #[test]

@@ -22,9 +22,14 @@ impl Recorder {
     }
 
     fn look<T>(&mut self, scheduler: &Scheduler<T>, real: u64, now: Nanos) {
-        if self.samples.is_due(scheduler.ledger().held(), now) {
+        self.see(scheduler);
+        if self.samples.is_due(now) {
             self.add(scheduler, real, now);
         }
+    }
+
+    fn see<T>(&mut self, scheduler: &Scheduler<T>) {
+        self.samples.see(scheduler.ledger().held(), scheduler.aboard());
     }
 
     fn add<T>(&mut self, scheduler: &Scheduler<T>, real: u64, now: Nanos) {
@@ -39,7 +44,10 @@ impl Recorder {
         tracks.sort_by_key(|track| (track.thread.len(), track.thread.clone()));
         let starts = plan.segments.iter().map(|segment| segment.stages.start);
         let queues = starts.map(|stage| (stage < plan.stages.len()).then_some(stage)).collect();
-        Recording { tracks, samples, queues, plan: plan.to_string() }
+        let segments = plan.stages.iter().map(|stage| &plan.segments[stage.segment]);
+        let waiting = segments.map(|segment| segment.waits).collect();
+        let (plan, notes) = (plan.to_string(), plan.notes().to_vec());
+        Recording { tracks, samples, queues, waiting, plan, notes }
     }
 }
 
@@ -48,6 +56,14 @@ impl Board<'_> {
     pub(super) fn record(&mut self, now: Nanos) {
         if let Some(recorder) = &mut self.recorder {
             recorder.look(&self.scheduler, self.memory.real(), now);
+        }
+    }
+
+    /// What a settlement brought is seen, however soon others change it, if the run is
+    /// recorded.
+    pub(super) fn record_peak(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.see(&self.scheduler);
         }
     }
 

@@ -330,6 +330,7 @@ impl<'r> Run<'r> {
     ) -> bool {
         // Relaxed: a hint for those who spin; the lock orders what it hints at.
         self.settled.fetch_add(1, Ordering::Relaxed);
+        board.record_peak();
         self.cx.set_parcel_items(board.scheduler.parcel_items());
         if self.cx.is_broken() {
             board.scheduler.halt(Halt::Broken, dropped);

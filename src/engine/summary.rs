@@ -9,7 +9,7 @@ use super::context::Context;
 use super::run::Run;
 use super::scheduler::{Halt, Nanos, Scheduler};
 use crate::error::Error;
-use crate::report::{Histogram, Report, StageReport, peak_resident};
+use crate::report::{Histogram, Report, StageReport, Stamp, peak_resident};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The figures of a run whose threads are joined.
@@ -36,6 +36,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         for_tables: plan.for_tables(),
         line: plan.line,
         peak_resident: peak_resident(),
+        stamp: Stamp::of_run(run.elapsed()),
         stalls: run.stalls.lock().told(),
         ..Report::default()
     };

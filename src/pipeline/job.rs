@@ -185,7 +185,7 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
             costs = simulation::drive(run, threads, clock, machine);
         })?;
         // Of this process and its machine, which did not compute.
-        let report = Report { cpu_time: None, machine_cores: None, ..report };
+        let report = Report { cpu_time: None, machine_cores: None, stamp: None, ..report };
         Ok(Forecast { report, costs })
     }
 

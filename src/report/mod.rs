@@ -13,6 +13,7 @@ mod snapshot;
 #[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
 mod spread;
 mod stage;
+mod stamp;
 mod times;
 mod trace;
 
@@ -26,6 +27,7 @@ pub(crate) use snapshot::Beside;
 pub use snapshot::{Monitor, Snapshot, StageSnapshot, Stall, StopReason, Stopping, WaitsFor};
 pub(crate) use spread::Spread;
 pub use stage::StageReport;
+pub(crate) use stamp::Stamp;
 pub(crate) use times::Histogram;
 pub use times::ItemTimes;
 
@@ -131,6 +133,8 @@ pub struct Report {
     pub(crate) stalls: Vec<Stall>,
     pub(crate) stages: Vec<StageReport>,
     pub(crate) recording: Option<Arc<Recording>>,
+    /// Of a real run.
+    pub(crate) stamp: Option<Stamp>,
     /// What predictions are made from: the engine's, whose types are not known here.
     pub(crate) basis: Option<Arc<dyn Any + Send + Sync>>,
 }

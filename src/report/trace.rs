@@ -13,8 +13,19 @@ use super::recording::{Recording, Where};
 impl Report {
     /// Writes the recording of the run as a trace (JSON) for <https://ui.perfetto.dev> or
     /// Chrome's `about:tracing`: a track for each thread with what it was at, and counters
-    /// of the bytes and items aboard, real memory, and the items before each stage. A
-    /// counter tells the most since the moment before.
+    /// of the bytes and items aboard, real memory, and the items before each stage.
+    ///
+    /// | event | `ph` | tells |
+    /// |---|---|---|
+    /// | a stage's name, `(source)`, `(sink)` | `X` | what a thread was at: `ts` and `dur` in microseconds since the run began; `cat` is `stage`, `source` or `sink`; `args` has `items`, the items that went through, and `loops`, how many times it was at it: an item or a parcel of several each time |
+    /// | `aboard`, `withheld`, `the line`, `real memory` | `C` | `bytes`: what items hold, what is withheld of the line, the line itself, what the process holds |
+    /// | `items aboard`, `before NAME` | `C` | `items`: those aboard, and those that wait for the stage or the sink |
+    /// | `process_name`, `thread_name`, `thread_sort_index` | `M` | names, and the order of the threads |
+    ///
+    /// A thread of a long run has so many events that neighbours at one place are merged: then
+    /// `loops` is more than one, and `dur` is the sum, without the gaps between them. Over the
+    /// whole trace the `items` and the `dur` of a place add up to all that went through it and the
+    /// time that it took. A counter tells the most since the moment before.
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};

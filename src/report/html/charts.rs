@@ -58,13 +58,33 @@ fn work(report: &Report, recording: &Recording, course: Course) -> Vec<Lane> {
     let rows: Vec<_> = rows.into_iter().chain(sink).collect();
     let places: Vec<_> = rows.iter().map(|(place, _)| *place).collect();
     let work = course.at_work(recording, &places);
+    let cores = cores(report, recording, &places, &work);
     let lanes = rows.into_iter().zip(work).map(|((place, workers), figures)| {
-        let mean = figures.iter().sum::<f64>() / figures.len() as f64;
         let name = report.name_of(place).to_owned();
-        let told = format!("{mean:.1} of {workers}");
+        let told = format!("{:.1} of {workers}", mean(&figures));
         Lane { name, figures, full: workers as f64, limit: None, told }
     });
-    lanes.collect()
+    [cores].into_iter().chain(lanes).collect()
+}
+
+/// The calls that took a core, of all stages together.
+fn cores(report: &Report, recording: &Recording, places: &[Where], work: &[Vec<f64>]) -> Lane {
+    let takes_core = |place: &Where| match place {
+        // Whether it computes or waits is not known.
+        Where::Source => false,
+        Where::Stage(stage) => recording.waiting.get(usize::from(*stage)) != Some(&true),
+        Where::Sink => true,
+    };
+    let rows: Vec<_> = places.iter().zip(work).filter(|(place, _)| takes_core(place)).collect();
+    let parts = work.first().map_or(0, Vec::len);
+    let sum = |part: usize| rows.iter().map(|(_, figures)| figures[part]).sum();
+    let figures: Vec<f64> = (0..parts).map(sum).collect();
+    let told = format!("{:.1} of {}", mean(&figures), report.cores);
+    Lane { name: "cores".to_owned(), figures, full: report.cores as f64, limit: None, told }
+}
+
+fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len().max(1) as f64
 }
 
 /// A line that is so many times higher than all that was aboard is not drawn.

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::escape::Html;
 use super::{Recording, Report};
-use crate::units::Bytes;
+use crate::units::{Bytes, Count};
 use charts::{Lanes, Section};
 use text::Columns;
 
@@ -20,10 +20,11 @@ impl Report {
     /// Writes the report as a page (HTML) that any browser shows, in light or dark as the
     /// reader's system is: what limited the run, where the time of each stage's workers
     /// went, how long items took. If the run was recorded
-    /// ([`Job::record`](crate::Job::record)), also what happened when: how many workers of
-    /// each stage were at work, the bytes aboard against the line, the depth of the queues,
-    /// and the plan. The page is one file: it loads nothing and has no script. It takes
-    /// 10 KiB at the most for each stage of a recorded run.
+    /// ([`Job::record`](crate::Job::record)), also what happened when: how many of the budget's
+    /// cores and of each stage's workers were at work, the bytes aboard against the line, the depth
+    /// of the queues; and the plan, with what it notes. The page is one file: it loads nothing and
+    /// has no script. It takes 10 KiB at the most for each stage of a recorded run. It is headed by
+    /// the name of the program, without its arguments, and the time at which the run began.
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -57,8 +58,8 @@ impl fmt::Display for Page<'_> {
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
              <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-             <title>A run of {} stages</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
-            report.stages.len()
+             <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+            Html(&report.title())
         )?;
         report.fmt_summary(f)?;
         stages::fmt_section(report, f)?;
@@ -79,8 +80,20 @@ impl fmt::Display for Page<'_> {
 }
 
 impl Report {
+    /// What a browser calls the page.
+    fn title(&self) -> String {
+        let stages = Count(self.stages.len() as u64, "stage");
+        match &self.stamp {
+            Some(stamp) => format!("{}: a run of {stages}", stamp.program()),
+            None => format!("A run of {stages}"),
+        }
+    }
+
     fn fmt_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<header>\n<h1>What the run did</h1>\n")?;
+        if let Some(stamp) = &self.stamp {
+            writeln!(f, "<p class=\"hint\">{}</p>", Html(&stamp.to_string()))?;
+        }
         let (bottleneck, suggestion) = (self.bottleneck(), self.suggestion());
         if bottleneck.is_some() || suggestion.is_some() {
             f.write_str("<p class=\"limit\">")?;
@@ -103,9 +116,11 @@ impl Report {
         fmt_card(f, "read", read, &format!("{rate:.1} a second{made}"))?;
         fmt_card(f, "delivered", self.delivered, &self.other_fates())?;
         let cpu_time = self.cpu_time.map(|time| format!(", {:.3} s cpu", time.as_secs_f64()));
-        let on = format!("{cores} cores, {threads} threads{}", cpu_time.unwrap_or_default());
+        let (cores, threads) = (Count(*cores as u64, "core"), Count(*threads as u64, "thread"));
+        let on = format!("{cores}, {threads}{}", cpu_time.unwrap_or_default());
         fmt_card(f, "time", format_args!("{seconds:.3} s"), &on)?;
-        let of = format!("of the line's {}, {} items", Bytes(self.line), self.most_aboard);
+        let items = Count(self.most_aboard, "item");
+        let of = format!("of the line's {}, {items}", Bytes(self.line));
         fmt_card(f, "aboard at most", Bytes(self.peak_reserved), &of)?;
         if let Some(real) = self.memory.peak_real {
             let drift = format!("{} of it beyond the ledger", Bytes(self.memory.peak_drift));
@@ -117,6 +132,9 @@ impl Report {
         }
         for stall in &self.stalls {
             writeln!(f, "<p class=\"stall\">Stalled: {}.</p>", Html(&stall.told_later()))?;
+        }
+        for note in self.recording.iter().flat_map(|recording| &recording.notes) {
+            writeln!(f, "<p class=\"note\">The plan notes: {}.</p>", Html(note))?;
         }
         f.write_str("</header>\n")
     }
@@ -142,7 +160,9 @@ impl Report {
         let lanes = Lanes::of(self, recording);
         let (line, all) = (
             lanes.line_told(self),
-            "a row is as high as all of the stage's workers; beside it the mean of those at work",
+            "a row is as high as all of the stage's workers; beside it the mean of those at work. \
+             Cores: calls under way that take one of the budget's; the source's, which may wait, are \
+             not counted",
         );
         let waiting = "items; a row is as high as the most that waited there";
         for (title, told, lanes) in [

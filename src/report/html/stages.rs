@@ -35,10 +35,14 @@ pub(super) fn fmt_section(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::R
     f.write_str(
         "</tbody>\n</table></div>\n<p class=\"hint\">Computed: the part of the busy time for which \
          calls had a core; not known of short ones. The percentiles are those of an item's time; \
-         small items are timed together.",
+         small items are timed together. What a bar leaves open is time between calls, in which \
+         items were handed on; of the source and the sink, time in which they were not called.",
     )?;
     if report.stages.iter().any(|stage| stage.fused) {
-        f.write_str(" A stage without waits runs in one go with the one above and shares its.")?;
+        f.write_str(
+            " A stage without waits runs in one go with the one above: it shares its waits, and \
+             what the bar of either leaves open is the other's work as well.",
+        )?;
     }
     f.write_str("</p>\n</section>\n")
 }

@@ -22,8 +22,12 @@ pub(crate) struct Recording {
     pub(crate) samples: Samples,
     /// The stage that begins each queue's segment; the sink's, last, has none.
     pub(crate) queues: Vec<Option<usize>>,
+    /// Stages whose calls wait rather than compute, so they take no core.
+    pub(crate) waiting: Vec<bool>,
     /// The plan, as it was printed.
     pub(crate) plan: String,
+    /// What it noted.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Spans that all tracks of a run keep together, 32 bytes each; and one of them at the

@@ -39,8 +39,8 @@ pub(crate) struct Samples {
     interval: u64,
     /// When the next is due.
     due: u64,
-    /// The most bytes held since the last row.
-    most_held: u64,
+    /// The most bytes held and items aboard since the last row.
+    most: (u64, u64),
 }
 
 /// Nanoseconds between the first looks.
@@ -53,9 +53,13 @@ impl Samples {
         Self { queues, interval: FIRST_INTERVAL, ..Self::default() }
     }
 
-    /// Sees that items aboard hold `held` bytes; whether more is to be looked at, too.
-    pub(crate) fn is_due(&mut self, held: u64, now: u64) -> bool {
-        self.most_held = self.most_held.max(held);
+    /// Sees that `aboard` items hold `held` bytes, which no row will tell less than.
+    pub(crate) fn see(&mut self, held: u64, aboard: u64) {
+        self.most = (self.most.0.max(held), self.most.1.max(aboard));
+    }
+
+    /// Whether a row is due.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
         now >= self.due
     }
 
@@ -64,9 +68,10 @@ impl Samples {
         if self.rows.len() >= ROWS {
             self.coarsen();
         }
-        let held = sample.held.max(std::mem::take(&mut self.most_held));
+        self.see(sample.held, sample.aboard);
+        let (held, aboard) = std::mem::take(&mut self.most);
         self.due = sample.at + self.interval;
-        self.rows.push(Sample { held, ..sample });
+        self.rows.push(Sample { held, aboard, ..sample });
         self.queued.extend(queued.take(self.queues));
     }
 
@@ -103,14 +108,17 @@ mod tests {
     #[test]
     fn a_peak_between_two_looks_is_seen() {
         let mut samples = Samples::new(1);
-        assert!(samples.is_due(5, 0));
+        assert!(samples.is_due(0));
         samples.add(held(0, 5), [1].into_iter());
-        assert!(!samples.is_due(90, FIRST_INTERVAL - 1));
-        assert!(samples.is_due(7, FIRST_INTERVAL));
+        samples.see(90, 1);
+        samples.see(7, 2 * FIRST_INTERVAL);
+        assert!(!samples.is_due(FIRST_INTERVAL - 1) && samples.is_due(FIRST_INTERVAL));
         samples.add(held(FIRST_INTERVAL, 7), [2].into_iter());
         samples.add(held(2 * FIRST_INTERVAL, 7), [3].into_iter());
         let told: Vec<_> = samples.rows().iter().map(|row| row.held).collect();
         assert_eq!(told, [5, 90, 7]);
+        let told: Vec<_> = samples.rows().iter().map(|row| row.aboard).collect();
+        assert_eq!(told, [0, 2 * FIRST_INTERVAL, 2 * FIRST_INTERVAL]);
     }
 
     #[test]
@@ -131,6 +139,6 @@ mod tests {
         assert!(samples.queued(0).is_sorted());
         assert_eq!(samples.queued(0).max(), Some(looks - 1));
         assert_eq!(samples.queued(1).sum::<u64>(), 10, "one row has the peak");
-        assert!(!samples.is_due(0, last + 2 * FIRST_INTERVAL), "looks have become rarer");
+        assert!(!samples.is_due(last + 2 * FIRST_INTERVAL), "looks have become rarer");
     }
 }
