@@ -25,7 +25,7 @@ impl Report {
     /// A thread of a long run has so many events that neighbours at one place are merged: then
     /// `loops` is more than one, and `dur` is the sum, without the gaps between them. Over the
     /// whole trace the `items` and the `dur` of a place add up to all that went through it and the
-    /// time that it took. A counter tells the most since the moment before.
+    /// time that it took, states of workers included. A counter tells the most since the moment before.
     ///
     /// ```
     /// use plimsoll::{Budget, MIB, Pipeline, Stage};

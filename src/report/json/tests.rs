@@ -85,6 +85,7 @@ fn report() -> Report {
         stalls: vec![stall],
         stages: vec![stage],
         recording: None,
+        stamp: None,
         basis: None,
     }
 }
