@@ -95,6 +95,16 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
             assert!(stall.came_back() && stall.lasted() >= 5 * SOON, "{report}");
             let told = "meanwhile nothing else was under way";
             assert!(report.to_string().contains(told), "{report}");
+            // So it is where it is not known how many there are, and they were quick so far.
+            let source = (0..9_000).filter(|n| {
+                if *n == 7_777 {
+                    pause()
+                }
+                true
+            });
+            let report = pipeline.job().stall_after(SOON).run(source, drop).expect("it ends");
+            let stall = &report.stalls()[0];
+            assert_eq!((stall.item().source_index(), stall.items()), (7_777, 1), "{report}");
             let sink = |n| {
                 if n == 2 {
                     pause()

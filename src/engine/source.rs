@@ -58,8 +58,9 @@ struct Kept<T> {
     items: Vec<T>,
 }
 
-/// What the iterator was asked for last. The two figures are not of one moment to those who look
-/// while it is quick, but they are while it blocks.
+/// What the iterator was asked for last: so many items from the first on; none where it is read
+/// item by item, behind those that are [kept](Kept). The two figures are not of one moment to
+/// those who look while it is quick, but they are while it blocks.
 struct Asked {
     first: Figure,
     items: Figure,
@@ -70,6 +71,10 @@ impl Asked {
         // Relaxed: it is told to users, and nothing follows from it.
         self.first.store(first, Ordering::Relaxed);
         self.items.store(items as u64, Ordering::Relaxed);
+    }
+
+    fn note_one_by_one(&self) {
+        self.items.store(0, Ordering::Relaxed);
     }
 }
 
@@ -112,15 +117,15 @@ impl<'r, It: Iterator> Source<'r, It> {
             let reach = Reach { most: most.min(known.max(1)), ..reach };
             self.read_promised(source, first, reach, cx, items)
         } else {
-            self.read_on(source, first, Reach { most, ..reach }, cx)
+            self.read_on(source, Reach { most, ..reach }, cx)
         };
         (ended, promised)
     }
 
     /// Reads item by item, and keeps each where others can take it over.
-    fn read_on(&self, source: &mut It, first: u64, reach: Reach, cx: &Context<'r>) -> bool {
-        for place in 0..reach.most {
-            self.asked.note(first + place, 1);
+    fn read_on(&self, source: &mut It, reach: Reach, cx: &Context<'r>) -> bool {
+        self.asked.note_one_by_one();
+        for _ in 0..reach.most {
             let Some(item) = source.next() else { return true };
             self.kept.lock().items.push(item);
             if cx.signals.is_stopped() || cx.clock.nanos() >= reach.until {
@@ -236,6 +241,12 @@ where
 
     fn asked_for(&self) -> (u64, u64) {
         let figure = |figure: &Figure| figure.load(Ordering::Relaxed);
-        (figure(&self.asked.first), figure(&self.asked.items))
+        match (figure(&self.asked.first), figure(&self.asked.items)) {
+            (_, 0) => {
+                let kept = self.kept.lock();
+                (kept.first + kept.items.len() as u64, 1)
+            }
+            asked => asked,
+        }
     }
 }
