@@ -114,7 +114,8 @@ fn a_source_and_a_sink_that_block_are_told_by_their_names() {
             let stall = &report.stalls()[0];
             assert_eq!(stall.stage(), "(sink)", "{report}");
             let first = stall.item().source_index();
-            assert!((first..first + stall.items()).contains(&2), "{report}");
+            // What is made of item 1 is 2.
+            assert!((first..first + stall.items()).contains(&1), "{report}");
             assert!(stall.came_back() && stall.lasted() >= 5 * SOON, "{report}");
             let quick = pipeline.run(0..3, drop).expect("it ends");
             assert!(quick.stalls().is_empty(), "half a minute is far away");
