@@ -334,7 +334,7 @@ impl Snapshot {
     /// What holds the run up, if that can be told: a call that does not come back, the cores, a
     /// stage whose workers are all at work while items wait for it, memory, the consumer of a
     /// stream, the source. What is told changes from one look to the next, so this is what was
-    /// seen most often over the last second or so, with figures that are means of that time; but
+    /// seen most often over the last second or so, with figures that are means over those looks; but
     /// a call that does not come back is told at once. `None` of a run that is over or
     /// [stopping](Self::stopping). [`Report::bottleneck`](crate::Report::bottleneck) judges the
     /// whole run.

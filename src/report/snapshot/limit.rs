@@ -20,56 +20,93 @@ enum Limit {
     Source,
 }
 
-/// Follows the snapshots of a run: what was seen how often, and means of the figures that are
-/// told with it. All are weighted as [`Rates`](super::rates::Rates) are.
+/// Follows the snapshots of a run: what was seen how often. Looks are weighted as
+/// [`Rates`](super::rates::Rates) has them.
 #[derive(Debug, Default)]
 pub(super) struct Lately {
     at: Duration,
     weight: f64,
-    limits: Vec<(Limit, f64)>,
-    /// Of each stage the calls under way and the items that wait.
+    stages: usize,
+    seen: Vec<Seen>,
+}
+
+/// Looks at which one thing held the run up.
+#[derive(Debug)]
+struct Seen {
+    limit: Limit,
+    weight: f64,
+    /// Of each stage the calls under way and the items that waited, weighted as the looks are.
     stages: Vec<(f64, f64)>,
+}
+
+impl Seen {
+    fn fade(&mut self, part: f64) {
+        self.weight -= part * self.weight;
+        for (running, queued) in &mut self.stages {
+            *running -= part * *running;
+            *queued -= part * *queued;
+        }
+    }
+
+    fn add(&mut self, part: f64, snapshot: &Snapshot) {
+        self.weight += part;
+        for ((running, queued), stage) in self.stages.iter_mut().zip(&snapshot.stages) {
+            *running += part * stage.running as f64;
+            *queued += part * stage.queued as f64;
+        }
+    }
+
+    fn running(&self, stage: usize) -> f64 {
+        self.stages[stage].0 / self.weight
+    }
+
+    fn queued(&self, stage: usize) -> u64 {
+        (self.stages[stage].1 / self.weight).round() as u64
+    }
 }
 
 impl Lately {
     /// Takes `snapshot` in and fills in what held the run up.
     pub(super) fn follow(&mut self, snapshot: &mut Snapshot) {
-        if snapshot.elapsed < self.at || snapshot.stages.len() != self.stages.len() {
+        let stages = snapshot.stages.len();
+        if snapshot.elapsed < self.at || stages != self.stages {
             // Another run.
-            *self = Self { stages: vec![(0.0, 0.0); snapshot.stages.len()], ..Self::default() };
+            *self = Self { stages, ..Self::default() };
         }
         let passed = snapshot.elapsed - self.at;
         self.at = snapshot.elapsed;
         // So that the first look, which no time has passed before, has some weight.
         let part = (1.0 - (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp()).max(1e-9);
         self.weight += part * (1.0 - self.weight);
-        self.limits.iter_mut().for_each(|(_, seen)| *seen -= part * *seen);
-        if let Some(now) = snapshot.limit_now() {
-            match self.limits.iter_mut().find(|(limit, _)| *limit == now) {
-                Some((_, seen)) => *seen += part,
-                None => self.limits.push((now, part)),
-            }
+        self.seen.iter_mut().for_each(|seen| seen.fade(part));
+        if let Some(limit) = snapshot.limit_now() {
+            let known = self.seen.iter().position(|seen| seen.limit == limit);
+            let place = known.unwrap_or_else(|| {
+                let stages = vec![(0.0, 0.0); stages];
+                self.seen.push(Seen { limit, weight: 0.0, stages });
+                self.seen.len() - 1
+            });
+            self.seen[place].add(part, snapshot);
         }
-        for ((running, queued), stage) in self.stages.iter_mut().zip(&snapshot.stages) {
-            *running += part * (stage.running as f64 - *running);
-            *queued += part * (stage.queued as f64 - *queued);
-        }
-        snapshot.limited_by = self.most_seen().map(|limit| self.told(limit, snapshot));
+        snapshot.limited_by = self.most_seen().map(|seen| seen.told(snapshot));
     }
 
     /// What was seen most often; nothing if at most looks there was nothing to be seen.
-    fn most_seen(&self) -> Option<Limit> {
-        let seen: f64 = self.limits.iter().map(|(_, seen)| seen).sum();
-        let most = self.limits.iter().max_by(|one, other| one.1.total_cmp(&other.1))?;
-        (seen > 0.5 * self.weight).then_some(most.0)
+    fn most_seen(&self) -> Option<&Seen> {
+        let all: f64 = self.seen.iter().map(|seen| seen.weight).sum();
+        let most = self.seen.iter().max_by(|one, other| one.weight.total_cmp(&other.weight))?;
+        (all > 0.5 * self.weight).then_some(most)
     }
+}
 
-    fn told(&self, limit: Limit, snapshot: &Snapshot) -> String {
+impl Seen {
+    /// In words, with means of the looks at which it was seen.
+    fn told(&self, snapshot: &Snapshot) -> String {
         let name = |stage: usize| snapshot.stages[stage].name.as_str();
-        match limit {
+        match self.limit {
             Limit::Cores => self.told_cores(snapshot),
             Limit::Workers(stage) => {
-                let queued = (self.stages[stage].1 / self.weight).round().max(1.0) as u64;
+                let queued = self.queued(stage);
                 let (wait, items) =
                     (if queued == 1 { "waits" } else { "wait" }, Count(queued, "item"));
                 match snapshot.stages[stage].workers {
@@ -91,8 +128,8 @@ impl Lately {
 
     /// The cores, and which stages have them: those that have a good part of one.
     fn told_cores(&self, snapshot: &Snapshot) -> String {
-        let mean = |(running, _): &(f64, f64)| running / self.weight;
-        let stages = snapshot.stages.iter().zip(self.stages.iter().map(mean));
+        let stages = snapshot.stages.iter().enumerate();
+        let stages = stages.map(|(index, stage)| (stage, self.running(index)));
         let mut busy: Vec<_> =
             stages.filter(|(stage, mean)| stage.takes_cores && *mean >= 0.1).collect();
         busy.sort_by(|one, other| other.1.total_cmp(&one.1));
@@ -200,7 +237,7 @@ mod tests {
             3 => last(),
             _ => one(),
         });
-        let cores = "the cores: embed has 1.5 of 2, look up 0.5";
+        let cores = "the cores: embed has 1.7 of 2, look up 0.3";
         assert_eq!(told(looks).as_deref(), Some(cores));
     }
 
@@ -221,7 +258,8 @@ mod tests {
         let busy = || look([stage("embed", (2, 2), 5), stage("(sink)", (0, 1), 0)]);
         assert_eq!(told((0..90).map(|at| if at % 3 == 0 { busy() } else { quiet() })), None);
         let told = told((0..90).map(|at| if at % 3 > 0 { busy() } else { quiet() }));
-        assert_eq!(told.as_deref(), Some("the cores: embed has 1.7 of 2"));
+        // As it was then, whatever it was in between.
+        assert_eq!(told.as_deref(), Some("the cores: embed has 2.0 of 2"));
     }
 
     #[test]
