@@ -73,7 +73,7 @@ impl Report {
     /// | of | assumed |
     /// |---|---|
     /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for |
-    /// | other programs | none. For how long calls were ready to run and had no core is told by Linux, and left out; elsewhere, and where all calls take less than 500 us, a machine that others keep busy is as busy then |
+    /// | other programs | none. For how long calls were ready to run and had no core is known on Linux, from a sample of the calls, and left out; elsewhere a machine that others keep busy is as busy then |
     /// | light items, which were timed many together ([`ItemTimes::together`](crate::ItemTimes::together)) | neighbours take the mean of those that were timed together |
     /// | the order of items | random: no heavy ones at the end, no phases |
     /// | bytes of an item (its weight, what calls ask for) | who is large for one stage is large for all, until a `flat_map` |
