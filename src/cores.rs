@@ -2,6 +2,7 @@
 //! none: Linux' clock of a thread's processor time and `/proc/thread-self/schedstat`.
 
 use std::fs::File;
+use std::time::Duration;
 
 /// Where calls of late took so long, each is looked at; the look takes 3 us.
 const LONG: u64 = 5_000_000;
@@ -29,17 +30,24 @@ impl CoreTime {
 }
 
 /// Tells one thread its time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CoreClock {
+    /// What the calling thread had so far, to the moment.
+    had: fn() -> Option<Duration>,
     /// Opened at the first look; `Some(None)` where there is no such file.
     file: Option<Option<File>>,
 }
 
 impl CoreClock {
+    pub(crate) fn new(had: fn() -> Option<Duration>) -> Self {
+        Self { had, file: None }
+    }
+
     /// The thread's time so far. To be asked by one thread alone.
     pub(crate) fn now(&mut self) -> Option<CoreTime> {
-        let file = self.file.get_or_insert_with(open).as_ref()?;
-        read(file)
+        let lacked = read(self.file.get_or_insert_with(open).as_ref()?)?;
+        let had = u64::try_from((self.had)()?.as_nanos()).ok()?;
+        Some(CoreTime { had, lacked })
     }
 }
 
@@ -51,18 +59,16 @@ fn open() -> Option<File> {
 }
 
 #[cfg(target_os = "linux")]
-fn read(file: &File) -> Option<CoreTime> {
+fn read(file: &File) -> Option<u64> {
     use std::os::unix::fs::FileExt;
 
     let mut buffer = [0; 64];
     let length = file.read_at(&mut buffer, 0).ok()?;
-    let lacked = parse(str::from_utf8(&buffer[..length]).ok()?)?;
-    let had = u64::try_from(crate::shared::thread_cpu_time()?.as_nanos()).ok()?;
-    Some(CoreTime { had, lacked })
+    parse(str::from_utf8(&buffer[..length]).ok()?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read(_: &File) -> Option<CoreTime> {
+fn read(_: &File) -> Option<u64> {
     None
 }
 
@@ -142,7 +148,7 @@ impl CoreShare {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_thread_that_computes_has_a_core_and_one_that_sleeps_wants_none() {
-        let mut clock = CoreClock::default();
+        let mut clock = CoreClock::new(crate::shared::thread_cpu_time);
         let before = clock.now().expect("Linux tells");
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(60) {}

@@ -104,8 +104,8 @@ impl StageReport {
 
     /// The part of [`busy`](Self::busy) for which its calls computed, 0 to 1: had a core. For
     /// the rest they were [`ready`](Self::lacked_core) and others had it, or they waited: for
-    /// the disk, a page, a lock, the network. Told by Linux, of a sample of the calls; `None`
-    /// elsewhere, and where calls are shorter than half a millisecond or too few. Stages that
+    /// the disk, a page, a lock, the network. Known on Linux, from a sample of the calls;
+    /// `None` elsewhere, and of runs so short that fewer than eight were looked at. Stages that
     /// run in one go share it.
     ///
     /// ```

@@ -75,9 +75,7 @@ pub use file::{SectionInfo, SharedFile};
 pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
-#[cfg(target_os = "linux")]
-pub(crate) use pages::thread_cpu_time;
-pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
+pub(crate) use pages::{cpu_time, pages_touched, thread_cpu_time, trim_allocator};
 pub use prefault::Prefault;
 pub use rows::Rows;
 pub(crate) use rows::sealed::Parts as RowsParts;
