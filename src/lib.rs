@@ -219,7 +219,7 @@ pub use stream::Stream;
 pub use table::{IntoTable, Table};
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
 #[cfg(not(any(loom, shuttle, steady)))]
-pub use what_if::Prediction;
+pub use what_if::{Prediction, Predictions};
 
 /// From a task to a program. There is nothing but text in it, whose programs are tested.
 ///

@@ -53,6 +53,12 @@ impl Report {
         })
     }
 
+    /// Whether it was limited by the cores.
+    #[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
+    pub(crate) fn is_limited_by_cores(&self) -> bool {
+        matches!(self.limit(), Some(Limit::Cores(..) | Limit::Held(..)))
+    }
+
     /// Where nothing limited a run of some length clearly, what came closest.
     pub(super) fn what_came_closest(&self) -> Option<String> {
         if self.limit().is_some() || self.elapsed < NOTEWORTHY {

@@ -10,7 +10,10 @@
 mod crowd;
 mod deck;
 mod ghost;
+#[cfg(feature = "serde")]
+mod json;
 mod prediction;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +22,7 @@ use std::time::Duration;
 
 use crowd::Crowd;
 pub use prediction::Prediction;
+pub use table::Predictions;
 
 use crate::budget::Budget;
 use crate::engine::simulation::{Forecast, Machine, VirtualClock};
@@ -124,13 +128,7 @@ impl Report {
     ///
     /// As [`what_if`](Self::what_if).
     pub fn what_if_items(&self, budget: &Budget, items: u64) -> Result<Prediction, Error> {
-        let basis = self.basis.as_ref().and_then(|basis| basis.downcast_ref::<Basis>());
-        let basis = basis.filter(|basis| basis.source.read > 0).ok_or_else(|| Error::Setting {
-            what: "the number of items read",
-            whose: "the run".to_owned(),
-            value: 0,
-            rule: "a prediction goes by what items took, so it must be at least 1",
-        })?;
+        let basis = seen(self)?;
         let simulated = items.min(most_items(basis));
         let (forecast, plan) = play(basis, budget, simulated)?;
         let mut elapsed = forecast.report.elapsed();
@@ -143,6 +141,17 @@ impl Report {
         }
         Ok(Prediction::new(forecast, plan, (items, simulated), elapsed, lacked(basis)))
     }
+}
+
+/// What the run was seen to do.
+fn seen(report: &Report) -> Result<&Basis, Error> {
+    let basis = report.basis.as_ref().and_then(|basis| basis.downcast_ref::<Basis>());
+    basis.filter(|basis| basis.source.read > 0).ok_or_else(|| Error::Setting {
+        what: "the number of items read",
+        whose: "the run".to_owned(),
+        value: 0,
+        rule: "a prediction goes by what items took, so it must be at least 1",
+    })
 }
 
 /// For which part of their time the calls that were looked at were ready and had no core.
