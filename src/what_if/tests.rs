@@ -383,17 +383,16 @@ fn a_table_says_what_fits_and_where_more_cores_end() {
         Pipeline::new(read.weigh(|_| 8)).then(model.map(takes(clock, |_| 6 * MS)))
     };
     let report = run(build, &Budget::new(GIB, 1), 400);
-    let table = report.what_if_table(&[1, 2, 4, 16], &[256 * MIB, GIB, 8 * GIB], 1_000_000);
+    let table = report.what_if_table(&[1, 2, 4, 16], &[256 * MIB, GIB, 8 * GIB], 5_000);
     let table = table.expect("items were read");
     let told = |cores, memory| table.get(cores, memory).expect("it was asked for");
     assert!(matches!(told(1, 256 * MIB), Err(Error::NoRoom { .. })));
     let two = told(16, GIB).expect("two workers fit").elapsed();
-    assert!((2_900..3_200).contains(&two.as_secs()), "{two:?}");
+    assert!((14_500..16_000).contains(&two.as_millis()), "{two:?}");
     assert!(table.get(3, GIB).is_none() && table.get(1, MIB).is_none());
     assert_eq!(table.iter().filter(|(.., told)| told.is_ok()).count(), 8);
     let text = table.to_string();
-    let heads =
-        "cores       256.0 MiB         1.0 GiB         8.0 GiB\n    1    does not fit      1 h ";
+    let heads = "cores       256.0 MiB         1.0 GiB         8.0 GiB\n    1    does not fit ";
     assert!(text.starts_with(heads), "{text}");
     // Two workers of the model keep up with four cores, and with any more.
     let end = "with 16 cores and 8.0 GiB limited by read, busy ";
