@@ -57,6 +57,7 @@ pub struct Table {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no shared table",
     label = "not a reference to a `Shared`, a `SharedFile` or a section of one",
+    note = "what is shared is lent, as the stage uses it, too: `Footprint::table(&rows)`",
     note = "what lies on the heap, as a `Vec` does, is declared by its bytes: `Footprint::shared(bytes)`"
 )]
 pub trait IntoTable {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::file::Inner;
 use super::pages::Kind;
+use super::sealed::IsSlice;
 use super::source::Identity;
 use super::{Shared, SharedFile};
 use crate::table::{Extent, MemoryId, Pages, Table};
@@ -16,7 +17,7 @@ impl From<&SharedFile> for Table {
     }
 }
 
-impl<D: ?Sized> From<&Shared<D>> for Table {
+impl<D: IsSlice + ?Sized> From<&Shared<D>> for Table {
     fn from(shared: &Shared<D>) -> Self {
         let data: &D = shared;
         if let Some(file) = shared.view.file() {
