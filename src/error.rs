@@ -184,7 +184,9 @@ pub enum Error {
     },
 
     /// The source panicked, or gave an error to a run that takes such
-    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)).
+    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)). What was read before an error is delivered
+    /// first. A panic stops the run at once: items under way are
+    /// [cancelled](crate::Report::cancelled), so fewer may have been delivered than were read.
     #[error("the source failed after {read} items: {cause}")]
     Source {
         /// Items read before: the index, counted from 0, of the one that could not be.

@@ -223,6 +223,8 @@ impl<'env, I, O> Pipeline<'env, I, O> {
     /// done and delivered as in any run; then the error is told, with how many they were. It
     /// is no failure of an item, so no [place for those](Job::failures) hears of it. If an
     /// item before it ends the run, or the sink does, that is told and the error is not.
+    /// (A panic of the source stops the run at once, so items under way are
+    /// [cancelled](Report::cancelled).)
     ///
     /// ```
     /// use std::io::{BufRead, BufReader};
