@@ -247,11 +247,14 @@ impl<'env, I, O> Pipeline<'env, I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     ///
-    /// To go on after an error, make it a failed item: [`run`](Self::run) the results
-    /// themselves through a first stage, `try_map(|line: io::Result<String>| line)`, with
-    /// a place for [failures](Job::failures). That is right for errors which each
-    /// stand for one item, a file of many that cannot be opened; a reader that is broken
-    /// gives the same error again and again, and such a run never ends.
+    /// To go on after an error, make it a failed item. Where a reader can break and a record be
+    /// malformed, the source gives both, an `io::Result<Result<Record, Malformed>>`; the outer
+    /// error ends the run, and a first stage `try_map(|record: Result<Record, Malformed>| record)`
+    /// makes the inner one an item's, for a place for [failures](Job::failures): see
+    /// [the tutorial](crate::guide::tutorial#read-a-file). Where each error stands for one item, a
+    /// file of many that cannot be opened, [`run`](Self::run) the results themselves through such a
+    /// stage. A reader that is broken gives the same error again and again, and a run of its results
+    /// never ends.
     ///
     /// # Errors
     ///
