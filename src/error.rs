@@ -367,7 +367,8 @@ impl ItemError {
     }
 
     /// The item, by its place in the order of the source, counted from 0: where items are
-    /// lines, item 77 is line 78.
+    /// lines, item 77 is line 78. Where a source leaves lines out or makes one item of several,
+    /// carry the line's number in the item or its error.
     #[must_use]
     pub fn item(&self) -> &ItemId {
         &self.item

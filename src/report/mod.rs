@@ -69,7 +69,7 @@ pub use times::ItemTimes;
 /// | `time` | wall time, and what the whole process took of the processors: a quarter of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
-/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. `-`: not known; `"`: that above is of both, which run in one go |
+/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. Therefore it asks for eight workers, though there are four cores: [`workers(8)`](crate::StageBuilder::workers). `-`: not known; `"`: that above is of both, which run in one go |
 /// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
 /// | `limited by` | [`bottleneck`](Self::bottleneck) |
 /// | `what helps` | [`suggestion`](Self::suggestion) |
