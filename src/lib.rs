@@ -65,7 +65,7 @@
 //! | for | see |
 //! |---|---|
 //! | how much there is | [`Budget`] |
-//! | what is to be done, and what it costs | [`Stage`], [`Footprint`] |
+//! | what is to be done, and what it costs | [`Stage`], [`Footprint`], [`Weight`] |
 //! | stages joined, planned and run | [`Pipeline`], [`Job`], [`Stream`], [`CancelToken`] |
 //! | who gets what and why | [`Plan`] |
 //! | what happens, and what happened | [`Monitor`], [`Report`] |
@@ -187,6 +187,7 @@ mod stream;
 mod sync;
 mod table;
 mod units;
+mod weight;
 #[cfg(not(any(loom, shuttle, steady)))]
 mod what_if;
 
@@ -218,6 +219,7 @@ pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use table::{IntoTable, Table};
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+pub use weight::Weight;
 #[cfg(not(any(loom, shuttle, steady)))]
 pub use what_if::{Prediction, Predictions};
 

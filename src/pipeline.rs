@@ -46,13 +46,13 @@ pub struct Pipeline<'env, I, O> {
 /// makes a [`Pipeline`] of it, which runs.
 ///
 /// ```
-/// # use plimsoll::{Budget, MIB, Pipeline, Stage};
+/// # use plimsoll::{Budget, MIB, Pipeline, Stage, Weight};
 /// let length = Stage::cpu("length").map(|line: String| line.len());
 /// let pipeline = Pipeline::new(length)
 ///     .ordered()
 ///     .window(1_000) // items
 ///     .largest_item(MIB)
-///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
+///     .weigh_source(Weight::weight)
 ///     .build(&Budget::new(16 * MIB, 2))?;
 /// assert_eq!((pipeline.plan().window(), pipeline.plan().reserve()), (1_000, MIB));
 /// # Ok::<(), plimsoll::Error>(())
@@ -137,8 +137,8 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     }
 
     /// Declares what an item of the source holds, bytes: its own size and what is behind its
-    /// pointers, as [`Stage::weigh`] does of outputs. Default: its own size alone,
-    /// `size_of::<I>()`.
+    /// pointers, as [`Stage::weigh`] does of outputs. [`Weight`](crate::Weight) knows it of most:
+    /// `.weigh_source(Weight::weight)`. Default: its own size alone, `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         self.source_weigher = Some(weigher(bytes));
         self
@@ -228,11 +228,11 @@ impl<'env, I, O> Pipeline<'env, I, O> {
     ///
     /// ```
     /// use std::io::{BufRead, BufReader};
-    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage};
+    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage, Weight};
     ///
     /// let length = Stage::cpu("length").map(|line: String| line.len());
     /// let pipeline = Pipeline::new(length)
-    ///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
+    ///     .weigh_source(Weight::weight)
     ///     .ordered()
     ///     .build(&Budget::new(64 * MIB, 2))?;
     ///
