@@ -107,10 +107,10 @@
 //! - Calls are measured: a stage whose calls take more than twice what is declared for
 //!   them is asked for more from then on.
 //!
-//! A budget of [`Budget::from_env`] is held against all that the process holds, one of
-//! [`Budget::new`] against what it adds to what it held when the run began, and one that
-//! is [`unmeasured`](Budget::unmeasured) against nothing but the ledger. [`MemoryReport`]
-//! tells what was found, and [`release_large_blocks`] keeps glibc's allocator close to
+//! With a budget of [`Budget::from_env`] all that the process holds counts, with one of
+//! [`Budget::new`] what it adds to what it held when the run began, and with one that is
+//! [`unmeasured`](Budget::unmeasured) nothing but the ledger. [`MemoryReport`]
+//! has what was found, and [`release_large_blocks`] keeps glibc's allocator close to
 //! what is declared.
 //!
 //! # Features
@@ -143,7 +143,7 @@
 //!
 //! # Metrics
 //!
-//! With the feature `metrics` these are told every 50 ms and at the end of a run. Runs at the
+//! With the feature `metrics` these are recorded every 50 ms and at the end of a run. Runs at the
 //! same time add up. The label `stage` is as in a [`Snapshot`].
 //!
 //! | name | kind | tells |
