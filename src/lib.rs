@@ -197,7 +197,7 @@ pub use blocks::{
 pub use budget::Budget;
 pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
-pub use error::{AnyError, BoxError, Cause, Error, FormatProblem, ItemError};
+pub use error::{AnyError, BoxError, Cause, Error, FormatProblem, ItemError, WayOut};
 pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};

@@ -141,6 +141,7 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     /// `.weigh_source(Weight::weight)`. Default: its own size alone, `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         self.source_weigher = Some(weigher(bytes));
+        self.design.weighs_source = true;
         self
     }
 

@@ -311,7 +311,9 @@ fn drive(run: &Run<'_>, workers: usize) {
             match spawn_scoped(scope, format!("plimsoll-{index}"), || run.work()) {
                 Ok(thread) => started.push(thread),
                 Err(source) => {
-                    run.cx.break_run(Error::Spawn { index, threads: workers, source });
+                    let by_variable = run.cx.plan.by_variable;
+                    let threads = workers;
+                    run.cx.break_run(Error::Spawn { index, threads, source, by_variable });
                     run.halt(Halt::Broken);
                     break;
                 }
