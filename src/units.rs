@@ -99,20 +99,6 @@ impl fmt::Display for InVariable {
     }
 }
 
-/// Bytes as they are written in code.
-pub(crate) struct InCode(pub(crate) u64);
-
-impl fmt::Display for InCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= MIB && bytes.is_multiple_of(MIB) => {
-                write!(f, "{} * MIB", bytes / MIB)
-            }
-            bytes => write!(f, "{bytes}"),
-        }
-    }
-}
-
 /// The part of a variable's name that stands for a stage: upper case, with `_`
 /// for every character but `A`-`Z` and `0`-`9`.
 pub(crate) fn stage_variable(name: &str) -> String {
