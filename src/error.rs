@@ -218,13 +218,11 @@ pub enum Error {
     },
 
     /// The run's cancel token was pulled.
-    #[error("the run was cancelled by its token; the report tells how far it came")]
+    #[error("the run was cancelled by its token")]
     Cancelled,
 
     /// The run's time was up.
-    #[error(
-        "the run did not end within its time limit of {limit:?}; the report tells how far it came"
-    )]
+    #[error("the run did not end within its time limit of {limit:?}")]
     TimeLimit {
         /// The time the run was given.
         limit: Duration,
