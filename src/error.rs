@@ -13,7 +13,7 @@ pub use format::FormatProblem;
 pub use way_out::WayOut;
 
 pub(crate) use self::words::unit_forgotten;
-use self::words::{as_made, fewer_threads, may_lock, of_declaration, told, would_do};
+use self::words::{as_made, fewer_threads, may_lock, no_directory, of_declaration, told, would_do};
 use crate::item::ItemId;
 use crate::units::{Bytes, apart};
 
@@ -183,7 +183,7 @@ pub enum Error {
     Item(#[from] ItemError),
 
     /// The state of a worker could not be built.
-    #[error("stage {stage:?}: a worker's state could not be built: {cause}")]
+    #[error("stage {stage:?}: a worker's state could not be built (`with_state`): {cause}")]
     State {
         /// The stage.
         stage: String,
@@ -245,11 +245,12 @@ pub enum Error {
     },
 
     /// An operation on a shared file failed in the operating system.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), no_directory(action, path, source))]
     SharedIo {
         /// What was tried: `"open"`, `"write"`, …
         action: &'static str,
-        /// The file.
+        /// The file. Of one that could not be opened or created this is the whole path, whatever was
+        /// given.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,

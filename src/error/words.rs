@@ -1,5 +1,8 @@
 //! Parts of messages that depend on the case.
 
+use std::io;
+use std::path::Path;
+
 use crate::units::{Bytes, MIB, Memory};
 
 /// What would do, in the words of whoever gave the budget.
@@ -53,6 +56,16 @@ pub(super) fn told(held: &[(String, u64)]) -> String {
         parts.push(format!("{} others {}", others.len(), Bytes(bytes)));
     }
     if parts.is_empty() { String::new() } else { format!(" (the rest: {})", parts.join(", ")) }
+}
+
+/// What is missing where a file that is made new was not found.
+pub(super) fn no_directory(action: &str, path: &Path, source: &io::Error) -> String {
+    match path.parent() {
+        Some(parent) if action == "create" && source.kind() == io::ErrorKind::NotFound => {
+            format!("; the directory {} is missing: make it first", parent.display())
+        }
+        _ => String::new(),
+    }
 }
 
 pub(super) fn may_lock(allowed: Option<u64>) -> String {
