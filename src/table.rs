@@ -51,6 +51,8 @@ pub struct Table {
     pub(crate) extents: Vec<Extent>,
     /// Bytes that must stay in memory, if somebody says so.
     pub(crate) floor: Option<u64>,
+    /// Whether its checksum was not compared with the data, and will not be.
+    pub(crate) unverified: bool,
 }
 
 /// What can be a [`Table`]: a reference to what is shared.

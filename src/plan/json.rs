@@ -65,6 +65,7 @@ struct TableFields<'a> {
     size_bytes: u64,
     counted_bytes: u64,
     missing_bytes: u64,
+    verified: bool,
     reason: &'a str,
 }
 
@@ -166,6 +167,7 @@ impl Serialize for TablePlan {
             size_bytes: self.size_bytes(),
             counted_bytes: self.counted(),
             missing_bytes: self.missing(),
+            verified: self.is_verified(),
             reason: self.reason(),
         }
         .serialize(serializer)

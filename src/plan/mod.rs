@@ -113,7 +113,8 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | queue | parcels of items that may wait before the stage; `-` if it runs in one go with the stage above |
 ///
 /// Shared data that stages declare ([`Footprint::table`](crate::Footprint::table)) has rows
-/// of its own: how large it is, and how much of it is counted and why.
+/// of its own: how large it is, how much of it is counted and why, and whether it was
+/// [verified](crate::Verify).
 ///
 /// The alternate form, `{:#}`, goes on with how the budget was spent, step by step, with
 /// every bound of the run, with where each number came from, and with the margins of real
@@ -142,7 +143,7 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, `target_seconds` in the slowest stage, `way_seconds` in all stages together if that is more; `share_seconds` that the rest of one must be likely to take to be shared |
 /// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
 /// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
-/// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `reason` |
+/// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `verified`, `reason` |
 /// | `queues` | `before` (a stage, or `"(sink)"`), `parcels` at the most, `reason` |
 /// | `notes` | what is likely not meant |
 #[derive(Clone, Debug)]

@@ -32,6 +32,7 @@ pub struct TablePlan {
     stages: Vec<String>,
     size: u64,
     claim: Claim,
+    unverified: bool,
     wanted: u64,
     counted: u64,
 }
@@ -102,6 +103,14 @@ impl TablePlan {
         }
     }
 
+    /// Whether its checksum was compared with the data, or will be when it is asked for. Large
+    /// sections are not verified unless that is [asked for](crate::Verify), so damage in one that
+    /// is not would go unnoticed.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        !self.unverified
+    }
+
     /// Whether real memory has it, as the system counts that.
     pub(super) fn is_real(&self) -> bool {
         self.claim == Claim::Copy
@@ -166,6 +175,7 @@ fn joined(specs: &[StageSpec]) -> Vec<(Table, Vec<String>)> {
             match same {
                 Some((known, stages)) => {
                     known.floor = known.floor.max(table.floor);
+                    known.unverified &= table.unverified;
                     if stages.last() != Some(&spec.name) {
                         stages.push(spec.name.clone());
                     }
@@ -187,8 +197,8 @@ fn draft(table: &Table, stages: &[String]) -> TablePlan {
             Claim::Assumed { in_order: pages.min() == Some(Pages::Reclaimable { in_order: true }) }
         }
     };
-    let (name, size) = (table.name.clone(), table.size_bytes());
-    TablePlan { name, stages: stages.to_vec(), size, claim, wanted: 0, counted: 0 }
+    let (name, size, unverified) = (table.name.clone(), table.size_bytes(), table.unverified);
+    TablePlan { name, stages: stages.to_vec(), size, claim, unverified, wanted: 0, counted: 0 }
 }
 
 /// The bytes that are counted already.
@@ -331,7 +341,8 @@ pub(super) fn fmt_rows(tables: &[TablePlan], f: &mut fmt::Formatter<'_>) -> fmt:
     for (table, stages) in tables.iter().zip(stages) {
         let (size, counted) = (Bytes(table.size), Bytes(table.counted));
         let (name, why) = (&table.name, table.reason());
-        writeln!(f, "{name:wide$}  {size:>9}  {counted:>9}  {stages:by$}  {why}")?;
+        let verified = if table.is_verified() { "" } else { "; not verified (see Verify)" };
+        writeln!(f, "{name:wide$}  {size:>9}  {counted:>9}  {stages:by$}  {why}{verified}")?;
     }
     Ok(())
 }

@@ -116,7 +116,8 @@ mod tests {
         let memory = MemoryId::File { device: 1, inode: 1, length: table, checksum: 1 };
         let pages = Pages::Reclaimable { in_order: false };
         let extents = vec![Extent { memory, bytes: 0..table, pages }];
-        let table = Table { name: "index.plim".to_owned(), extents, floor: None };
+        let table =
+            Table { name: "index.plim".to_owned(), extents, floor: None, unverified: false };
         let footprint = Footprint::per_worker(each).and(Footprint::table(table));
         let spec: StageSpec = Stage::memory("embed", footprint).workers(2).map(|n: u64| n).spec;
         let mut design = Design::new(spec);

@@ -361,7 +361,12 @@ fn a_prediction_repeats_what_its_plan_notes() {
         let memory = MemoryId::File { device: 1, inode: 1, length: 0, checksum: 0 };
         let pages = Pages::Reclaimable { in_order: false };
         let extents = vec![Extent { memory, bytes: 0..305 * MIB, pages }];
-        let stage = Footprint::table(Table { name: "index".to_owned(), extents, floor: None });
+        let stage = Footprint::table(Table {
+            name: "index".to_owned(),
+            extents,
+            floor: None,
+            unverified: false,
+        });
         let stage = Stage::memory("a", stage);
         Pipeline::new(stage.map(takes(clock, |_| MS)))
     };
@@ -407,7 +412,12 @@ fn a_budget_without_room_for_a_table_is_marked() {
             bytes: 0..300 * MIB,
             pages: Pages::Reclaimable { in_order: false },
         }];
-        let table = Footprint::table(Table { name: "t".to_owned(), extents, floor: None });
+        let table = Footprint::table(Table {
+            name: "t".to_owned(),
+            extents,
+            floor: None,
+            unverified: false,
+        });
         Pipeline::new(Stage::memory("look up", table).map(takes(clock, |_| MS)))
     };
     let report = run(build, &Budget::new(GIB, 1), 100);

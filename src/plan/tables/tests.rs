@@ -13,6 +13,7 @@ fn part(file: u64, bytes: Range<u64>, pages: Pages) -> Table {
         name: format!("{file}.plim"),
         extents: vec![Extent { memory, bytes, pages }],
         floor: None,
+        unverified: false,
     }
 }
 
@@ -266,7 +267,7 @@ fn real_memory_has_copies_and_nothing_else() {
     let own = |address, bytes| {
         let memory = MemoryId::Own(address);
         let extents = vec![Extent { memory, bytes: 0..bytes, pages: Pages::Real }];
-        Table { name: "a heap".to_owned(), extents, floor: None }
+        Table { name: "a heap".to_owned(), extents, floor: None, unverified: false }
     };
     let tables = [own(1, 10 * MIB), own(1, 10 * MIB), own(2, MIB), mapped(1, MIB).floor(MIB)];
     let plan = on(
