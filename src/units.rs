@@ -99,6 +99,19 @@ impl fmt::Display for InVariable {
     }
 }
 
+/// The other way to say what a stage should have, where the budget hears variables.
+pub(crate) fn or_variable(
+    by_variable: bool,
+    setting: &str,
+    stage: &str,
+    value: impl fmt::Display,
+) -> String {
+    match by_variable {
+        true => format!(", or PLIMSOLL_{setting}_{}={value}", stage_variable(stage)),
+        false => String::new(),
+    }
+}
+
 /// The part of a variable's name that stands for a stage: upper case, with `_`
 /// for every character but `A`-`Z` and `0`-`9`.
 pub(crate) fn stage_variable(name: &str) -> String {

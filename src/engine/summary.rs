@@ -31,6 +31,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         machine_cores: available_parallelism().ok().map(usize::from),
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
+        by_variable: plan.by_variable,
         kept: plan.memory - plan.line,
         for_tables: plan.for_tables(),
         line: plan.line,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::memory::is_much_less;
 use super::{Report, StageReport, percent};
-use crate::units::{Bytes, InCode, InVariable, MIB, stage_variable};
+use crate::units::{Bytes, InCode, InVariable, MIB, or_variable};
 
 /// Of shorter runs nothing is told that is not clear.
 const NOTEWORTHY: Duration = Duration::from_millis(100);
@@ -101,7 +101,7 @@ impl Report {
     /// ```
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
-        match self.memory.what_to_declare() {
+        match self.memory.what_to_declare(self.by_variable) {
             Some(what) if self.memory.beyond > 0 => Some(what),
             what => self.limit().map(|limit| self.what_helps(&limit)).or(what),
         }
@@ -114,11 +114,15 @@ impl Report {
                 None => format!("more cores would help, or a quicker {name}"),
                 Some(why) => format!("a quicker {name} would help; {why}"),
             },
-            Limit::Held(stage, _) => stage.what_waiting_takes(self.cores).unwrap_or_default(),
+            Limit::Held(stage, _) => {
+                stage.what_waiting_takes(self.cores, self.by_variable).unwrap_or_default()
+            }
             Limit::Stage(stage, _) => {
                 let there = self.machine_cores.unwrap_or(self.cores);
                 let spares = stage.more.and_then(|_| self.what_declares_too_much());
-                spares.unwrap_or_else(|| stage.what_more_workers_take(self.cores.min(there)))
+                spares.unwrap_or_else(|| {
+                    stage.what_more_workers_take(self.cores.min(there), self.by_variable)
+                })
             }
             Limit::Source(_) => self.what_an_end_takes("source", "reads", self.source_busy),
             Limit::Sink(_) => self.what_an_end_takes("sink", "writes", self.sink_busy),
@@ -241,8 +245,7 @@ impl Report {
             InCode(enough)
         );
         if stage.per_worker == declared {
-            let variable = stage_variable(name);
-            told += &format!(", or set PLIMSOLL_FOOTPRINT_{variable}={}", InVariable(enough));
+            told += &or_variable(self.by_variable, "FOOTPRINT", name, InVariable(enough));
         }
         Some(told)
     }
@@ -278,7 +281,7 @@ impl StageReport {
     }
 
     /// What it would take for it to have more workers on `cores`.
-    fn what_more_workers_take(&self, cores: usize) -> String {
+    fn what_more_workers_take(&self, cores: usize, by_variable: bool) -> String {
         let Self { name, workers, asked, more, .. } = self;
         let has =
             if *workers == 1 { "its 1 worker".into() } else { format!("its {workers} workers") };
@@ -289,11 +292,10 @@ impl StageReport {
                  carry {wanted}"
             );
         }
-        let variable = stage_variable(name);
-        let what = match (*workers < cores, self.what_waiting_takes(cores)) {
+        let variable = or_variable(by_variable, "WORKERS", name, cores);
+        let what = match (*workers < cores, self.what_waiting_takes(cores, by_variable)) {
             (true, _) => format!(
-                ", which is all it asks for; the cores would carry {cores}: workers({cores}), or \
-                 PLIMSOLL_WORKERS_{variable}={cores}"
+                ", which is all it asks for; the cores would carry {cores}: workers({cores}){variable}"
             ),
             (false, Some(waits)) => return waits,
             (false, None) => "; a quicker one would help".to_owned(),

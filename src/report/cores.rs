@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Report, StageReport, percent};
-use crate::units::stage_variable;
+use crate::units::or_variable;
 
 /// Beside less work than this a share says nothing.
 const LEAST: Duration = Duration::from_millis(100);
@@ -105,13 +105,14 @@ impl Report {
 
 impl StageReport {
     /// What would help a stage on so many cores whose calls wait for most of their time.
-    pub(super) fn what_waiting_takes(&self, cores: usize) -> Option<String> {
+    pub(super) fn what_waiting_takes(&self, cores: usize, by_variable: bool) -> Option<String> {
         let stood = self.stood_still().filter(|stood| *stood > 0.5)?;
         // So many would keep the cores busy, if what they wait for can be had so often at once,
         // which is to be tried step by step.
         let busy = (cores as f64 / (1.0 - stood).max(0.01)).round() as usize;
         let workers = busy.min(4 * cores.max(self.workers)).max(cores.max(self.workers) + 1);
-        let (name, variable, stood) = (&self.name, stage_variable(&self.name), percent(stood));
+        let (name, stood) = (&self.name, percent(stood));
+        let variable = or_variable(by_variable, "WORKERS", name, workers);
         let whose = if self.in_one_go { " and of what runs in one go with it" } else { "" };
         let more = match self.workers > cores {
             true => "more of them",
@@ -119,7 +120,7 @@ impl StageReport {
         };
         Some(format!(
             "calls of {name}{whose} waited for {stood} of their time: if for a disk or a network, \
-             {more} would help: workers({workers}), or PLIMSOLL_WORKERS_{variable}={workers}; if \
+             {more} would help: workers({workers}){variable}; if \
              for a lock that they share, they would not"
         ))
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::{Bytes, InVariable, MIB, stage_variable};
+use crate::units::{Bytes, InCode, InVariable, MIB, or_variable};
 
 /// What real memory was seen to do during a run, and what followed from it.
 ///
@@ -253,16 +253,15 @@ impl MemoryReport {
     }
 
     /// What should be declared, where it is clear that more should be.
-    pub(super) fn what_to_declare(&self) -> Option<String> {
+    pub(super) fn what_to_declare(&self, by_variable: bool) -> Option<String> {
         if !self.drifts() {
             return None;
         }
         if let Some((name, touched, _)) = &self.heavy_worker {
             let bytes = touched.div_ceil(MIB) * MIB;
-            let (told, variable, set) = (Bytes(bytes), stage_variable(name), InVariable(bytes));
-            return Some(format!(
-                "declare per_worker({told}) for {name}, or set PLIMSOLL_FOOTPRINT_{variable}={set}"
-            ));
+            let variable = or_variable(by_variable, "FOOTPRINT", name, InVariable(bytes));
+            let told = InCode(bytes);
+            return Some(format!("declare per_worker({told}) for {name}{variable}"));
         }
         let Some((name, touched, _)) = &self.heavy else {
             return Some(format!(
@@ -381,12 +380,14 @@ mod tests {
         let told = "it was told to give blocks of 1.0 MiB and more back at once from then on, for the \
                     whole process (release_large_blocks)\n";
         assert!(text.contains(&format!("gave nothing back\n         {told}")), "{text}");
-        let told = |report: &MemoryReport| report.what_to_declare().unwrap_or_default();
+        let told = |report: &MemoryReport| report.what_to_declare(true).unwrap_or_default();
         report.heavy_worker = Some(("big model".to_owned(), 100 * MIB - 5, MIB));
         assert_eq!(
             told(&report),
-            "declare per_worker(100.0 MiB) for big model, or set PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
+            "declare per_worker(100 * MIB) for big model, or PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
         );
+        let bare = "declare per_worker(100 * MIB) for big model";
+        assert_eq!(report.what_to_declare(false).as_deref(), Some(bare), "no variable is heard");
         report.heavy_worker = None;
         assert!(
             told(&report).starts_with("declare what a call of align needs, 40.0 MiB, its output")

@@ -115,6 +115,8 @@ pub struct Report {
     pub(crate) machine_cores: Option<usize>,
     pub(crate) source_busy: Duration,
     pub(crate) sink_busy: Duration,
+    /// Whether the budget was one that variables change, so that advice may name them.
+    pub(crate) by_variable: bool,
     /// What stages keep, and tables.
     pub(crate) kept: u64,
     /// The part that is for tables.

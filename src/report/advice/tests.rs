@@ -12,7 +12,8 @@ fn ten_seconds(busy: [u64; 2], memory: u64, sink: u64) -> Report {
     let mut stages = vec![stage("parse", busy[0]), stage("screen", busy[1])];
     stages[1].waited_memory = Duration::from_secs(memory);
     let sink_busy = Duration::from_secs(sink);
-    Report { elapsed: Duration::from_secs(10), cores: 2, stages, sink_busy, ..Report::default() }
+    let elapsed = Duration::from_secs(10);
+    Report { elapsed, cores: 2, by_variable: true, stages, sink_busy, ..Report::default() }
 }
 
 #[test]
@@ -52,6 +53,8 @@ fn a_stage_that_is_always_busy_is_told_what_more_workers_take() {
         "screen is limited by its 2 workers, which is all it asks for; the cores would carry 4: \
          workers(4), or PLIMSOLL_WORKERS_SCREEN=4"
     );
+    report.by_variable = false;
+    assert!(suggested(&report).ends_with(" carry 4: workers(4)"), "no variable is heard");
     report.machine_cores = Some(2);
     assert_eq!(
         suggested(&report),
@@ -79,6 +82,9 @@ fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
          than cores, which then hold none, would help: workers(8), or PLIMSOLL_WORKERS_PARSE=8; if \
          for a lock that they share, they would not"
     );
+    report.by_variable = false;
+    assert!(suggested(&report).contains("would help: workers(8); if for a lock"), "{report}");
+    report.by_variable = true;
     report.stages[0].on_core = Some((0.35, 0.05));
     assert!(suggested(&report).contains(" PLIMSOLL_WORKERS_PARSE=5;"), "{report}");
     report.stages[0].on_core = Some((0.6, 0.2));
@@ -173,9 +179,11 @@ fn a_declaration_that_is_far_too_large_is_told_rather_than_more_memory() {
     assert_eq!(
         suggested(&report),
         "screen declares 400.0 MiB for each worker, and the process never held more than 17.0 MiB, \
-         mapped files aside: declare less, per_worker(18 * MIB) at the most, or set \
+         mapped files aside: declare less, per_worker(18 * MIB) at the most, or \
          PLIMSOLL_FOOTPRINT_SCREEN=18MiB"
     );
+    report.by_variable = false;
+    assert!(suggested(&report).ends_with("per_worker(18 * MIB) at the most"), "none is heard");
     report.memory.peak_real = Some(192 << 20);
     assert!(suggested(&report).ends_with("400.0 MiB more would carry 4"), "that proves nothing");
     let mut hungry = ten_seconds([4, 10], 10, 0);
@@ -219,7 +227,7 @@ fn what_is_declared_too_small_is_what_helps() {
     let heavy = Some(("model".to_owned(), 100 << 20, 1 << 20));
     let memory = MemoryReport { heavy_worker: heavy, peak_drift: 99 << 20, ..Default::default() };
     let mut quiet = Report { memory, ..ten_seconds([1, 1], 0, 0) };
-    let declare = "declare per_worker(100.0 MiB) for model, or set PLIMSOLL_FOOTPRINT_MODEL=100MiB";
+    let declare = "declare per_worker(100 * MIB) for model, or PLIMSOLL_FOOTPRINT_MODEL=100MiB";
     assert_eq!((quiet.bottleneck(), suggested(&quiet)), (None, declare.to_owned()));
     let mut page = Vec::new();
     quiet.write_html(&mut page).expect("memory takes all");

@@ -53,6 +53,7 @@ fn report() -> Report {
     let (item, others) = (ItemId::new(60), String::new());
     let stall = Stall { stage: "sink".to_owned(), item, lasted: time(61_500), holds: 62, others };
     Report {
+        by_variable: true,
         read: 1,
         children: 2,
         delivered: 3,
