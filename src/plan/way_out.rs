@@ -76,7 +76,7 @@ impl Ways {
                 });
                 return format!("declare {declare} or more{}", raise.unwrap_or_default());
             }
-            Here::TakesFromOthers => "by which workers or tables lose theirs on this one",
+            Here::TakesFromOthers => "which on this one takes from workers or tables",
             Here::HasNoRoom => "for which this one has no room",
         };
         match (self.undeclared, self.declared) {
@@ -153,6 +153,18 @@ mod tests {
         assert_eq!((all.reserve(), all.tables()[0].missing()), (200 * MIB, 0));
         let less = design.plan(&Budget::new(499 * MIB, 2)).expect("it fits");
         assert!(less.reserve() < 200 * MIB, "{less}");
+    }
+
+    #[test]
+    fn where_the_largest_item_is_declared_no_budget_alone_would_do() {
+        let design = design(0, 100 * MIB, Some(MIB));
+        let budget = Budget::new(256 * MIB, 2);
+        assert_eq!(
+            told(&design, &budget, 100 * MIB),
+            "raise the budget (`300 * MIB` would do with `largest_item(100 * MIB)`, which on this one \
+             takes from workers or tables)"
+        );
+        assert_eq!(told(&design, &budget, 2 * MIB), "declare `largest_item(2 * MIB)` or more");
     }
 
     #[test]
