@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What would let a [too large](crate::Cause::TooLarge) item through, in words: what to declare
-/// or which budget to give, as the planner finds on each that it tries. That takes about as long
-/// as ten plans, and it happens when this is displayed.
+/// or which budget to give. It is found when this is displayed, by planning on each budget that is
+/// tried, so an error that nobody reads costs nothing.
 ///
 /// ```
 /// use plimsoll::{Budget, Cause, Footprint, MIB, Pipeline, Stage};
