@@ -178,7 +178,7 @@ fn most_items(basis: &Basis) -> u64 {
 /// Plays a run of `items` items on `budget`.
 fn play(basis: &Basis, budget: &Budget, items: u64) -> Result<(Forecast, Plan), Error> {
     let clock = VirtualClock::new();
-    let crowd = Arc::new(Mutex::new(Crowd::on(budget.cores())));
+    let crowd = Arc::new(Mutex::new(Crowd::on(budget.cores(), basis.stages.len())));
     let pipeline = ghost::pipeline(basis, items, &clock, &crowd).build(budget)?;
     let (source, sink) = (ghost::source(basis, items, &clock), ghost::sink(basis, &clock));
     let forecast = pipeline.job().simulate(source, sink, &clock, &Machine::TYPICAL)?;
