@@ -2,11 +2,12 @@
 //! none: Linux' clock of a thread's processor time and `/proc/thread-self/schedstat`.
 
 use std::fs::File;
+use std::time::Duration;
 
 /// Where calls of late took so long, each is looked at; the look takes 3 us.
 const LONG: u64 = 5_000_000;
-/// Else one is, each time that calls came to so long since the last look.
-const EVERY: u64 = 4_000_000;
+/// Else one of so many is that take so long together.
+const EVERY: u64 = 2_000_000;
 /// Looks from which on the shares are told.
 const ENOUGH: u32 = 8;
 
@@ -29,17 +30,24 @@ impl CoreTime {
 }
 
 /// Tells one thread its time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CoreClock {
+    /// What the calling thread had so far, to the moment.
+    had: fn() -> Option<Duration>,
     /// Opened at the first look; `Some(None)` where there is no such file.
     file: Option<Option<File>>,
 }
 
 impl CoreClock {
+    pub(crate) fn new(had: fn() -> Option<Duration>) -> Self {
+        Self { had, file: None }
+    }
+
     /// The thread's time so far. To be asked by one thread alone.
     pub(crate) fn now(&mut self) -> Option<CoreTime> {
-        let file = self.file.get_or_insert_with(open).as_ref()?;
-        read(file)
+        let lacked = read(self.file.get_or_insert_with(open).as_ref()?)?;
+        let had = u64::try_from((self.had)()?.as_nanos()).ok()?;
+        Some(CoreTime { had, lacked })
     }
 }
 
@@ -51,18 +59,16 @@ fn open() -> Option<File> {
 }
 
 #[cfg(target_os = "linux")]
-fn read(file: &File) -> Option<CoreTime> {
+fn read(file: &File) -> Option<u64> {
     use std::os::unix::fs::FileExt;
 
     let mut buffer = [0; 64];
     let length = file.read_at(&mut buffer, 0).ok()?;
-    let lacked = parse(str::from_utf8(&buffer[..length]).ok()?)?;
-    let had = u64::try_from(crate::shared::thread_cpu_time()?.as_nanos()).ok()?;
-    Some(CoreTime { had, lacked })
+    parse(str::from_utf8(&buffer[..length]).ok()?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read(_: &File) -> Option<CoreTime> {
+fn read(_: &File) -> Option<u64> {
     None
 }
 
@@ -79,13 +85,17 @@ fn parse(line: &str) -> Option<u64> {
 /// What calls came to, as far as those tell that were looked at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CoreShare {
-    /// Time of calls that the looks stand for, each for what went before it.
+    /// Of calls that were looked at, each times those that it stands for: itself and those
+    /// since the last look. Which are looked at must not hang on how long they take, or the
+    /// shares would be those of the long ones, or of the others.
     took: f64,
     had: f64,
     lacked: f64,
     looks: u32,
-    /// Time of calls since the last look.
-    unseen: u64,
+    /// Calls since the last look.
+    passed: u32,
+    calls: u64,
+    nanos: u64,
     /// What the longest calls of late took; a sixteenth is forgotten with each. The last
     /// alone would leave out the few long ones among many short, which have most of the time.
     longest: u64,
@@ -96,23 +106,24 @@ pub(crate) struct CoreShare {
 impl CoreShare {
     /// Whether the next call is to be looked at.
     pub(crate) fn wants(&self) -> bool {
-        IS_TOLD && (self.longest >= LONG || self.unseen >= EVERY)
+        let take = || u64::from(self.passed + 1) * (self.nanos / self.calls.max(1));
+        IS_TOLD && (self.longest >= LONG || take() >= EVERY)
     }
 
     /// Adds a call that took so long, and, if it was looked at, how far it had a core.
     #[inline]
     pub(crate) fn add(&mut self, took: u64, time: Option<CoreTime>) {
         self.longest = took.max(self.longest - self.longest / 16);
-        self.unseen += took;
-        let Some(time) = time.filter(|_| took > 0) else { return };
-        // Before the first look a worker's first calls may have met cold memory.
-        let stands_for = if self.looks == 0 { took } else { self.unseen } as f64;
-        let each = stands_for / took as f64;
-        self.took += stands_for;
-        self.had += each * time.had as f64;
-        self.lacked += each * time.lacked as f64;
+        self.calls += 1;
+        self.nanos += took;
+        self.passed = self.passed.saturating_add(1);
+        let Some(time) = time else { return };
+        let stands_for = f64::from(self.passed);
+        self.took += stands_for * took as f64;
+        self.had += stands_for * time.had as f64;
+        self.lacked += stands_for * time.lacked as f64;
         self.looks += 1;
-        self.unseen = 0;
+        self.passed = 0;
     }
 
     /// For which parts of their time calls had a core, and were ready to run and had none, 0
@@ -137,7 +148,7 @@ impl CoreShare {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -162,30 +173,30 @@ mod tests {
             looks.count()
         };
         assert_eq!(looked_at(LONG, 80), 79, "all but the first");
-        assert_eq!(looked_at(EVERY / 8, 90), 10);
-        assert_eq!(looked_at(EVERY / 800, 8_010), 10);
+        assert_eq!(looked_at(EVERY / 8, 80), 10);
+        assert_eq!(looked_at(EVERY / 800, 8_000), 10);
         assert_eq!(looked_at(0, 90), 0);
         let mut share = CoreShare::default();
         share.add(12 * LONG, None);
-        let short = (0..14).filter(|_| {
+        let short = (0..36).filter(|_| {
             share.add(1_000, Some(CoreTime::default()));
             share.wants()
         });
-        assert_eq!(short.count(), 14, "another long one may follow");
+        assert_eq!(short.count(), 36, "another long one may follow");
     }
 
     #[test]
-    fn a_look_stands_for_what_went_before_it() {
+    fn a_look_stands_for_the_calls_before_it() {
         let mut share = CoreShare::default();
         assert_eq!((share.lacked(), share.computed()), (None, None));
         share.add(1_000, Some(CoreTime { had: 300, lacked: 200 }));
         share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
         assert_eq!((share.lacked(), share.computed()), (Some(0.2), Some(0.5)));
         assert_eq!(share.told(), None, "two are too few");
-        share.add(7_000, None);
-        share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
-        let (had, lacked) = (share.had / share.took, share.lacked().expect("it is known"));
-        assert!((had - 0.48).abs() < 1e-9 && (lacked - 0.2).abs() < 1e-9, "{had} {lacked}");
+        // Not for their time: who was not looked at may have waited.
+        share.add(70_000, None);
+        share.add(1_000, Some(CoreTime { had: 100, lacked: 700 }));
+        assert_eq!((share.lacked(), share.had / share.took), (Some(0.45), 0.25));
         (0..5).for_each(|_| share.add(10_000, Some(CoreTime { had: 10_000, lacked: 5_000 })));
         let (had, lacked) = share.told().expect("they are enough");
         assert!(lacked > 0.4 && had + lacked <= 1.0, "{had} {lacked}");
@@ -194,7 +205,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_thread_that_computes_has_a_core_and_one_that_sleeps_wants_none() {
-        let mut clock = CoreClock::default();
+        let mut clock = CoreClock::new(crate::shared::thread_cpu_time);
         let before = clock.now().expect("Linux tells");
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(60) {}

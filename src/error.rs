@@ -1,6 +1,8 @@
 //! What can go wrong, told with the stage, the item, the numbers and the way out.
 
 mod format;
+mod way_out;
+mod words;
 
 use std::fmt;
 use std::io;
@@ -8,9 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use format::FormatProblem;
+pub use way_out::WayOut;
 
+pub(crate) use self::words::unit_forgotten;
+use self::words::{as_made, fewer_threads, may_lock, no_directory, of_declaration, told, would_do};
 use crate::item::ItemId;
-use crate::units::{Bytes, MemoryVariable, apart};
+use crate::units::{Bytes, apart};
 
 /// Any error of a user's own code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -107,9 +112,10 @@ pub enum Error {
         unit: &'static str,
     },
 
-    /// Two stages would be tuned by the same environment variable.
+    /// Two stages would be tuned by the same name.
     #[error(
-        "stages {first:?} and {second:?} would both be tuned by PLIMSOLL_*_{variable}; rename one"
+        "stages {first:?} and {second:?} would both be tuned as {variable} (Budget::with_workers, \
+         PLIMSOLL_WORKERS_{variable}, …); rename one"
     )]
     NameClash {
         /// The earlier stage.
@@ -145,9 +151,9 @@ pub enum Error {
     /// The pipeline does not fit the budget.
     #[error(
         "stage {stage:?} does not fit: {} are needed for {what}, {} of the budget's {} are left for \
-         that{}; {}lower what is declared or demanded",
+         that{}; {}lower what is declared or demanded{}",
         apart(*needed, *available)[0], apart(*needed, *available)[1], Bytes(*budget), told(held),
-        would_do(*enough)
+        would_do(*enough, *by_variable), unit_forgotten(*budget, *by_variable)
     )]
     NoRoom {
         /// The first stage that does not fit.
@@ -167,6 +173,9 @@ pub enum Error {
         /// where it is that much; `None` if no budget would do. Items larger than what
         /// is left of it then fail.
         enough: Option<u64>,
+        /// Whether the budget is one that variables change ([`Budget::from_env`](
+        /// crate::Budget::from_env)).
+        by_variable: bool,
     },
 
     /// An item failed and the pipeline's policy is to stop at the first failure.
@@ -174,7 +183,7 @@ pub enum Error {
     Item(#[from] ItemError),
 
     /// The state of a worker could not be built.
-    #[error("stage {stage:?}: a worker's state could not be built: {cause}")]
+    #[error("stage {stage:?}: a worker's state could not be built (`with_state`): {cause}")]
     State {
         /// The stage.
         stage: String,
@@ -184,7 +193,9 @@ pub enum Error {
     },
 
     /// The source panicked, or gave an error to a run that takes such
-    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)).
+    /// ([`Pipeline::try_run`](crate::Pipeline::try_run)). What was read before an error is delivered
+    /// first. A panic stops the run at once: items under way are
+    /// [cancelled](crate::Report::cancelled), so fewer may have been delivered than were read.
     #[error("the source failed after {read} items: {cause}")]
     Source {
         /// Items read before: the index, counted from 0, of the one that could not be.
@@ -207,20 +218,21 @@ pub enum Error {
     },
 
     /// The run's cancel token was pulled.
-    #[error("the run was cancelled by its token; the report tells how far it came")]
+    #[error("the run was cancelled by its token")]
     Cancelled,
 
     /// The run's time was up.
-    #[error(
-        "the run did not end within its time limit of {limit:?}; the report tells how far it came"
-    )]
+    #[error("the run did not end within its time limit of {limit:?}")]
     TimeLimit {
         /// The time the run was given.
         limit: Duration,
     },
 
     /// The operating system refused a thread.
-    #[error("thread {index} of {threads} could not be started: {source}; lower PLIMSOLL_CORES")]
+    #[error(
+        "thread {index} of {threads} could not be started: {source}; {}",
+        fewer_threads(*by_variable)
+    )]
     Spawn {
         /// Zero-based number of the thread that was refused.
         index: usize,
@@ -228,14 +240,17 @@ pub enum Error {
         threads: usize,
         /// The system's reason.
         source: io::Error,
+        /// Whether the budget is one that variables change.
+        by_variable: bool,
     },
 
     /// An operation on a shared file failed in the operating system.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), no_directory(action, path, source))]
     SharedIo {
         /// What was tried: `"open"`, `"write"`, …
         action: &'static str,
-        /// The file.
+        /// The file. Of one that could not be opened or created this is the whole path, whatever was
+        /// given.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -300,51 +315,10 @@ pub enum Error {
     },
 }
 
-/// What would do, in the words of the variable.
-fn would_do(enough: Option<u64>) -> String {
-    match enough {
-        None => "no budget would do: ".to_owned(),
-        Some(bytes) => format!("raise the budget ({} would do) or ", MemoryVariable(bytes)),
-    }
-}
-
-/// Who made an item so heavy, where most of what is needed is what it weighs.
-fn as_made(weighs: u64, needed: u64, maker: Option<&str>) -> String {
-    match maker {
-        _ if weighs <= needed / 2 => String::new(),
-        Some(stage) => format!(": it weighs {}, as stage {stage:?} made it", Bytes(weighs)),
-        None => format!(": it weighs {}, as the source gave it", Bytes(weighs)),
-    }
-}
-
-/// Holders that are told by name.
-const MOST_TOLD: usize = 4;
-
-/// Who holds what is not left, and how much.
-fn told(held: &[(String, u64)]) -> String {
-    let (named, others) = held.split_at(held.len().min(MOST_TOLD));
-    let mut parts: Vec<_> =
-        named.iter().map(|(who, bytes)| format!("{who} {}", Bytes(*bytes))).collect();
-    if !others.is_empty() {
-        let bytes = others.iter().map(|(_, bytes)| bytes).sum();
-        parts.push(format!("{} others {}", others.len(), Bytes(bytes)));
-    }
-    if parts.is_empty() { String::new() } else { format!(" (the rest: {})", parts.join(", ")) }
-}
-
-fn may_lock(allowed: Option<u64>) -> String {
-    let told = |bytes| format!("this process may lock {} in all; ", Bytes(bytes));
-    allowed.map(told).unwrap_or_default()
-}
-
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-fn of_declaration(name: Option<&str>) -> String {
-    name.map(|name| format!(" in `{name}`")).unwrap_or_default()
 }
 
 /// One item failed in one stage.
@@ -365,7 +339,8 @@ impl ItemError {
     }
 
     /// The item, by its place in the order of the source, counted from 0: where items are
-    /// lines, item 77 is line 78.
+    /// lines, item 77 is line 78. Where a source leaves lines out or makes one item of several,
+    /// carry the line's number in the item or its error.
     #[must_use]
     pub fn item(&self) -> &ItemId {
         &self.item
@@ -416,8 +391,7 @@ pub enum Cause {
     /// admitted to the stage that is named. If it is an output of the stage before that is
     /// too heavy ([`Stage::weigh`](crate::Stage::weigh)), it has been made already.
     #[error(
-        "needs {}, more than the {} that one item may have{}; declare `largest_item({needed})` or \
-         more, raise the budget (PLIMSOLL_MEMORY) or split the item",
+        "needs {}, more than the {} that one item may have{}; {way_out}, or split the item",
         apart(*needed, *allowed)[0], apart(*needed, *allowed)[1],
         as_made(*weighs, *needed, maker.as_deref())
     )]
@@ -431,6 +405,8 @@ pub enum Cause {
         weighs: u64,
         /// The stage that made the item; `None` if that was the source.
         maker: Option<String>,
+        /// What would let it through.
+        way_out: WayOut,
     },
 
     /// A batch function returned another number of outputs than it was given

@@ -65,7 +65,7 @@
 //! | for | see |
 //! |---|---|
 //! | how much there is | [`Budget`] |
-//! | what is to be done, and what it costs | [`Stage`], [`Footprint`] |
+//! | what is to be done, and what it costs | [`Stage`], [`Footprint`], [`Weight`] |
 //! | stages joined, planned and run | [`Pipeline`], [`Job`], [`Stream`], [`CancelToken`] |
 //! | who gets what and why | [`Plan`] |
 //! | what happens, and what happened | [`Monitor`], [`Report`] |
@@ -107,10 +107,10 @@
 //! - Calls are measured: a stage whose calls take more than twice what is declared for
 //!   them is asked for more from then on.
 //!
-//! A budget of [`Budget::from_env`] is held against all that the process holds, one of
-//! [`Budget::new`] against what it adds to what it held when the run began, and one that
-//! is [`unmeasured`](Budget::unmeasured) against nothing but the ledger. [`MemoryReport`]
-//! tells what was found, and [`release_large_blocks`] keeps glibc's allocator close to
+//! With a budget of [`Budget::from_env`] all that the process holds counts, with one of
+//! [`Budget::new`] what it adds to what it held when the run began, and with one that is
+//! [`unmeasured`](Budget::unmeasured) nothing but the ledger. [`MemoryReport`]
+//! has what was found, and [`release_large_blocks`] keeps glibc's allocator close to
 //! what is declared.
 //!
 //! # Features
@@ -143,7 +143,7 @@
 //!
 //! # Metrics
 //!
-//! With the feature `metrics` these are told every 50 ms and at the end of a run. Runs at the
+//! With the feature `metrics` these are recorded every 50 ms and at the end of a run. Runs at the
 //! same time add up. The label `stage` is as in a [`Snapshot`].
 //!
 //! | name | kind | tells |
@@ -187,6 +187,7 @@ mod stream;
 mod sync;
 mod table;
 mod units;
+mod weight;
 #[cfg(not(any(loom, shuttle, steady)))]
 mod what_if;
 
@@ -196,7 +197,7 @@ pub use blocks::{
 pub use budget::Budget;
 pub use buffers::{Buffer, Buffers};
 pub use cancel::CancelToken;
-pub use error::{AnyError, BoxError, Cause, Error, FormatProblem, ItemError};
+pub use error::{AnyError, BoxError, Cause, Error, FormatProblem, ItemError, WayOut};
 pub use item::ItemId;
 pub use outcome::{RunError, SinkResult};
 pub use pipeline::{Job, Pipeline, PipelineBuilder};
@@ -219,8 +220,9 @@ pub use stage::{Footprint, Kind, Stage, StageBuilder, StatefulStageBuilder};
 pub use stream::Stream;
 pub use table::{IntoTable, Table};
 pub use units::{Bytes, GIB, KIB, MIB, TIB};
+pub use weight::Weight;
 #[cfg(not(any(loom, shuttle, steady)))]
-pub use what_if::Prediction;
+pub use what_if::{Prediction, Predictions};
 
 /// From a task to a program. There is nothing but text in it, whose programs are tested.
 ///

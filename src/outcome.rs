@@ -1,9 +1,11 @@
 //! How a run ends: what a sink may return, what a failed run tells.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::{AnyError, BoxError, Error, ItemError};
 use crate::report::Report;
+use crate::units::Brief;
 
 /// What a sink may return: nothing, or a result of nothing.
 ///
@@ -47,8 +49,8 @@ impl<E: AnyError> SinkResult for Result<(), E> {
 
 /// A run that ended early: why, and what was done until then.
 ///
-/// `Display`, and `Debug` too, tell the reason alone; the [`report`](Self::report)
-/// tells how far the run came.
+/// `Display`, and `Debug` too, tell the reason, and of a run that was stopped from outside, by a
+/// token or the time limit, how far it came. The [`report`](Self::report) tells all of it.
 ///
 /// ```
 /// use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -109,9 +111,29 @@ impl RunError {
     }
 }
 
+/// A run that ends so long after its time limit waited for a call.
+const LATE: Duration = Duration::from_millis(100);
+
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error())
+        let (error, report) = &*self.0;
+        write!(f, "{error}")?;
+        match error {
+            Error::TimeLimit { limit } => {
+                let late = report.elapsed().saturating_sub(*limit);
+                if late >= LATE {
+                    write!(
+                        f,
+                        ", but {} later, when the last call under way had returned",
+                        Brief(late)
+                    )?;
+                }
+            }
+            Error::Cancelled => {}
+            _ => return Ok(()),
+        }
+        let (read, delivered) = (report.read(), report.delivered());
+        write!(f, "; items read: {read}, outputs delivered: {delivered}")
     }
 }
 

@@ -1,4 +1,7 @@
 //! Joining stages, planning them on a budget, running them.
+//!
+//! Where a bound does not hold, the compiler shows its line. So what to do then stands behind
+//! it, as a comment.
 
 mod job;
 
@@ -15,7 +18,8 @@ use crate::stage::{Stage, Weigher, weigher};
 use crate::stream::Stream;
 pub use job::Job;
 
-/// Stages joined and planned on a budget, ready to run, any number of times.
+/// Stages joined and planned on a budget, ready to run, any number of times. Another stage joins
+/// before that: [`PipelineBuilder::then`].
 ///
 /// ```
 /// use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -42,13 +46,13 @@ pub struct Pipeline<'env, I, O> {
 /// makes a [`Pipeline`] of it, which runs.
 ///
 /// ```
-/// # use plimsoll::{Budget, MIB, Pipeline, Stage};
+/// # use plimsoll::{Budget, MIB, Pipeline, Stage, Weight};
 /// let length = Stage::cpu("length").map(|line: String| line.len());
 /// let pipeline = Pipeline::new(length)
 ///     .ordered()
 ///     .window(1_000) // items
 ///     .largest_item(MIB)
-///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
+///     .weigh_source(Weight::weight)
 ///     .build(&Budget::new(16 * MIB, 2))?;
 /// assert_eq!((pipeline.plan().window(), pipeline.plan().reserve()), (1_000, MIB));
 /// # Ok::<(), plimsoll::Error>(())
@@ -61,10 +65,14 @@ pub struct PipelineBuilder<'env, I, O> {
     pools: Pools<'env>,
 }
 
-impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
+impl<'env, I, O> Pipeline<'env, I, O> {
     /// Begins a pipeline with its first stage.
     #[expect(clippy::new_ret_no_self, reason = "a pipeline exists once it is planned")]
-    pub fn new(first: Stage<'env, I, O>) -> PipelineBuilder<'env, I, O> {
+    pub fn new(first: Stage<'env, I, O>) -> PipelineBuilder<'env, I, O>
+    where
+        I: Send + 'env,
+        O: Send + 'env,
+    {
         PipelineBuilder {
             design: Design::new(first.spec.clone()),
             link: Box::new(First(first)),
@@ -74,7 +82,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     }
 }
 
-impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
+impl<'env, I, O> PipelineBuilder<'env, I, O> {
     /// Adds a stage. It takes what the stages so far make:
     ///
     /// ```compile_fail,E0308
@@ -84,7 +92,12 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     /// let shout = Stage::cpu("shout").map(|line: String| line.to_uppercase());
     /// let mismatch = Pipeline::new(count).then(shout); // a `usize` is no `String`
     /// ```
-    pub fn then<P: Send + 'env>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P> {
+    pub fn then<P>(self, stage: Stage<'env, O, P>) -> PipelineBuilder<'env, I, P>
+    where
+        I: Send + 'env,
+        O: Send + 'env,
+        P: Send + 'env,
+    {
         let Self { link, mut design, source_weigher, pools } = self;
         let index = design.specs.len();
         design.specs.push(stage.spec.clone());
@@ -124,10 +137,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 
     /// Declares what an item of the source holds, bytes: its own size and what is behind its
-    /// pointers, as [`Stage::weigh`] does of outputs. Default: its own size alone,
-    /// `size_of::<I>()`.
+    /// pointers, as [`Stage::weigh`] does of outputs. [`Weight`](crate::Weight) knows it of most:
+    /// `.weigh_source(Weight::weight)`. Default: its own size alone, `size_of::<I>()`.
     pub fn weigh_source(mut self, bytes: impl Fn(&I) -> u64 + Send + Sync + 'env) -> Self {
         self.source_weigher = Some(weigher(bytes));
+        self.design.weighs_source = true;
         self
     }
 
@@ -163,7 +177,7 @@ impl<'env, I: Send + 'env, O: Send + 'env> PipelineBuilder<'env, I, O> {
     }
 }
 
-impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
+impl<'env, I, O> Pipeline<'env, I, O> {
     /// Who gets how many workers and bytes, and why.
     #[must_use]
     pub fn plan(&self) -> &Plan {
@@ -194,9 +208,11 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// A [`RunError`], with the report of what was done until then.
     pub fn run<Src, K, R>(&self, source: Src, sink: K) -> Result<Report, RunError>
     where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send,
-        K: FnMut(O) -> R + Send,
+        I: Send + 'env,
+        O: Send + 'env,
+        Src: IntoIterator<Item = I>, // a source of results: `try_run`
+        Src::IntoIter: Send, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
+        K: FnMut(O) -> R + Send, // `stdout()` instead of `stdout().lock()`
         R: SinkResult,
     {
         self.job().run(source, sink)
@@ -208,14 +224,16 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// done and delivered as in any run; then the error is told, with how many they were. It
     /// is no failure of an item, so no [place for those](Job::failures) hears of it. If an
     /// item before it ends the run, or the sink does, that is told and the error is not.
+    /// (A panic of the source stops the run at once, so items under way are
+    /// [cancelled](Report::cancelled).)
     ///
     /// ```
     /// use std::io::{BufRead, BufReader};
-    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage};
+    /// use plimsoll::{Budget, Error, MIB, Pipeline, Stage, Weight};
     ///
     /// let length = Stage::cpu("length").map(|line: String| line.len());
     /// let pipeline = Pipeline::new(length)
-    ///     .weigh_source(|line| (size_of_val(line) + line.capacity()) as u64)
+    ///     .weigh_source(Weight::weight)
     ///     .ordered()
     ///     .build(&Budget::new(64 * MIB, 2))?;
     ///
@@ -230,11 +248,14 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     ///
-    /// To go on after an error, make it a failed item: [`run`](Self::run) the results
-    /// themselves through a first stage, `try_map(|line: io::Result<String>| line)`, with
-    /// a place for [failures](Job::failures). That is right for errors which each
-    /// stand for one item, a file of many that cannot be opened; a reader that is broken
-    /// gives the same error again and again, and such a run never ends.
+    /// To go on after an error, make it a failed item. Where a reader can break and a record be
+    /// malformed, the source gives both, an `io::Result<Result<Record, Malformed>>`; the outer
+    /// error ends the run, and a first stage `try_map(|record: Result<Record, Malformed>| record)`
+    /// makes the inner one an item's, for a place for [failures](Job::failures): see
+    /// [the tutorial](crate::guide::tutorial#read-a-file). Where each error stands for one item, a
+    /// file of many that cannot be opened, [`run`](Self::run) the results themselves through such a
+    /// stage. A reader that is broken gives the same error again and again, and a run of its results
+    /// never ends.
     ///
     /// # Errors
     ///
@@ -242,17 +263,23 @@ impl<'env, I: Send + 'env, O: Send + 'env> Pipeline<'env, I, O> {
     /// as [`run`](Self::run).
     pub fn try_run<Src, E, K, R>(&self, source: Src, sink: K) -> Result<Report, RunError>
     where
-        Src: IntoIterator<Item = Result<I, E>>,
-        Src::IntoIter: Send,
+        I: Send + 'env,
+        O: Send + 'env,
+        Src: IntoIterator<Item = Result<I, E>>, // a source of plain items: `run`
+        Src::IntoIter: Send, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
         E: AnyError,
-        K: FnMut(O) -> R + Send,
+        K: FnMut(O) -> R + Send, // `stdout()` instead of `stdout().lock()`
         R: SinkResult,
     {
         self.job().try_run(source, sink)
     }
 
     /// A run with options: a cancel token, a time limit, a place for failures.
-    pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O> {
+    pub fn job<'f>(&self) -> Job<'_, 'f, 'env, I, O>
+    where
+        I: Send + 'env,
+        O: Send + 'env,
+    {
         Job::new(self)
     }
 }
@@ -265,8 +292,8 @@ impl<I: Send + 'static, O: Send + 'static> Pipeline<'static, I, O> {
     /// [`Error::Spawn`] if a thread cannot be started.
     pub fn stream<Src>(&self, source: Src) -> Result<Stream<O>, Error>
     where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send + 'static,
+        Src: IntoIterator<Item = I>,   // a source of results: `try_stream`
+        Src::IntoIter: Send + 'static, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
     {
         self.job().stream(source)
     }
@@ -278,8 +305,8 @@ impl<I: Send + 'static, O: Send + 'static> Pipeline<'static, I, O> {
     /// [`Error::Spawn`] if a thread cannot be started.
     pub fn try_stream<Src, E>(&self, source: Src) -> Result<Stream<O>, Error>
     where
-        Src: IntoIterator<Item = Result<I, E>>,
-        Src::IntoIter: Send + 'static,
+        Src: IntoIterator<Item = Result<I, E>>, // a source of plain items: `stream`
+        Src::IntoIter: Send + 'static, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
         E: AnyError,
     {
         self.job().try_stream(source)

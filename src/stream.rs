@@ -53,6 +53,7 @@ impl<O: Send + 'static> Stream<O> {
         (time_limit, fault): (Option<Duration>, Option<Fault>),
     ) -> Result<Self, Error> {
         let workers = run.cx.plan.threads();
+        let by_variable = run.cx.plan.by_variable;
         let count = workers + usize::from(WATCH_ROUNDS > 0);
         let threads = Vec::with_capacity(count);
         // From here on, dropping the stream joins what was started.
@@ -69,8 +70,8 @@ impl<O: Send + 'static> Stream<O> {
             let run = stream.run.clone().expect("it was put there just now");
             let part = move || if index < workers { run.work() } else { run.watch() };
             let started = spawn(format!("plimsoll-{index}"), part);
-            let started = started.map_err(|source| Error::Spawn { index, threads: count, source });
-            stream.threads.push(started?);
+            let refused = |source| Error::Spawn { index, threads: count, source, by_variable };
+            stream.threads.push(started.map_err(refused)?);
         }
         Ok(stream)
     }

@@ -51,12 +51,15 @@ pub struct Table {
     pub(crate) extents: Vec<Extent>,
     /// Bytes that must stay in memory, if somebody says so.
     pub(crate) floor: Option<u64>,
+    /// Whether its checksum was not compared with the data, and will not be.
+    pub(crate) unverified: bool,
 }
 
 /// What can be a [`Table`]: a reference to what is shared.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no shared table",
     label = "not a reference to a `Shared`, a `SharedFile` or a section of one",
+    note = "what is shared is lent, as the stage uses it, too: `Footprint::table(&rows)`",
     note = "what lies on the heap, as a `Vec` does, is declared by its bytes: `Footprint::shared(bytes)`"
 )]
 pub trait IntoTable {

@@ -47,13 +47,43 @@ pub(crate) fn apart(one: u64, other: u64) -> [String; 2] {
     }
 }
 
-/// A budget as the variable that sets it, so that it can be copied from a message.
-pub(crate) struct MemoryVariable(pub(crate) u64);
+/// A budget of memory as whoever gave the present one says it, so that it can be copied from a
+/// message: by the variable where that is heard, else in the program's code.
+pub(crate) struct Memory {
+    pub(crate) bytes: u64,
+    pub(crate) by_variable: bool,
+}
 
-impl fmt::Display for MemoryVariable {
+impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PLIMSOLL_MEMORY={}", InVariable(self.0))
+        match self.by_variable {
+            true => write!(f, "PLIMSOLL_MEMORY={}", InVariable(self.bytes)),
+            false => write!(f, "`{}`", InCode(self.bytes)),
+        }
     }
+}
+
+/// Bytes as they are written in a program.
+pub(crate) struct InCode(pub(crate) u64);
+
+impl fmt::Display for InCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            KIB => write!(f, "KIB"),
+            MIB => write!(f, "MIB"),
+            0 => write!(f, "0"),
+            bytes if bytes.is_multiple_of(MIB) => write!(f, "{} * MIB", bytes / MIB),
+            bytes if bytes.is_multiple_of(KIB) => write!(f, "{} * KIB", bytes / KIB),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
+}
+
+/// In whole MiB, at least as much, where it is that much: for advice, where nobody wants each
+/// byte.
+pub(crate) fn rounded_up(bytes: u64) -> u64 {
+    let unit = if bytes < MIB { 1 } else { MIB };
+    bytes.div_ceil(unit).saturating_mul(unit)
 }
 
 /// Bytes as the value of a variable.
@@ -66,6 +96,19 @@ impl fmt::Display for InVariable {
             // A number without a unit might be taken for MiB.
             bytes => write!(f, "{bytes}B"),
         }
+    }
+}
+
+/// The other way to say what a stage should have, where the budget hears variables.
+pub(crate) fn or_variable(
+    by_variable: bool,
+    setting: &str,
+    stage: &str,
+    value: impl fmt::Display,
+) -> String {
+    match by_variable {
+        true => format!(", or PLIMSOLL_{setting}_{}={value}", stage_variable(stage)),
+        false => String::new(),
     }
 }
 
@@ -136,6 +179,25 @@ mod tests {
         assert_eq!(apart(32 * MIB + 8, 32 * MIB), ["33554440 B", "33554432 B"]);
         assert_eq!(apart(33 * MIB, 32 * MIB), ["33.0 MiB", "32.0 MiB"]);
         assert_eq!(apart(MIB, MIB), ["1.0 MiB", "1.0 MiB"]);
+    }
+
+    #[test]
+    fn what_can_be_pasted_says_what_is_meant() {
+        for (bytes, code) in [
+            (0, "0"),
+            (1_000, "1000"),
+            (KIB, "KIB"),
+            (3 * KIB, "3 * KIB"),
+            (MIB, "MIB"),
+            (3 * GIB, "3072 * MIB"),
+            (GIB + 1, "1073741825"),
+        ] {
+            assert_eq!(InCode(bytes).to_string(), code);
+        }
+        let memory = |bytes, by_variable| Memory { bytes, by_variable }.to_string();
+        assert_eq!(memory(5 * MIB, true), "PLIMSOLL_MEMORY=5MiB");
+        assert_eq!(memory(5 * MIB, false), "`5 * MIB`");
+        assert_eq!([MIB - 1, MIB, MIB + 1].map(rounded_up), [MIB - 1, MIB, 2 * MIB]);
     }
 
     #[test]

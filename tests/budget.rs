@@ -5,7 +5,7 @@
 
 use std::process::{Command, Output};
 
-use plimsoll::{Budget, MIB};
+use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
 
 /// Set for a child; not one of the crate's own variables, which are all checked.
 const CHILD: &str = "BUDGET_TEST_CHILD";
@@ -24,9 +24,21 @@ fn child() {
                 budget.memory(),
                 budget.cores()
             );
+            println!("{}", advised(&budget).join("\n"));
         }
         Err(error) => println!("[error {error}]"),
     }
+}
+
+/// What is advised where a stage does not fit `budget`, and where an item does not.
+fn advised(budget: &Budget) -> [String; 2] {
+    let memory = budget.memory();
+    let stage = |footprint| Pipeline::new(Stage::memory("screen", footprint).map(|n: u64| n));
+    let refused =
+        stage(Footprint::per_worker(2 * memory)).plan(budget).expect_err("it is too much");
+    let pipeline = stage(Footprint::per_item(move |_| memory / 2 + MIB)).build(budget);
+    let failed = pipeline.expect("it fits").run([0], drop).expect_err("half is for the oldest");
+    [refused.to_string(), failed.to_string()]
 }
 
 /// Runs `child` with the given variables as the only ones of this crate.
@@ -64,6 +76,14 @@ fn the_environment_of_the_process_is_read() {
     assert!(told.contains("[memory 67108864] [cores 3]"), "{told}");
     assert!(told.contains("memory: 64.0 MiB (PLIMSOLL_MEMORY=64MiB)"), "{told}");
     assert!(told.contains("workers of A: 2 (PLIMSOLL_WORKERS_A=2)"), "{told}");
+    // 8 bytes are the item itself.
+    let [stage, item] = ["PLIMSOLL_MEMORY=129MiB", "PLIMSOLL_MEMORY=67MiB"];
+    assert!(told.contains(&format!("; raise the budget ({stage} would do) or lower")), "{told}");
+    let way = format!("; declare `largest_item(34 * MIB)` or more, raise the budget ({item} would");
+    assert!(told.contains(&way), "{told}");
+    let [stage, item] = advised(&Budget::new(64 * MIB, 3));
+    assert!(stage.contains("raise the budget (`129 * MIB` would do) or lower"), "{stage}");
+    assert!(item.contains("raise the budget (`67 * MIB` would do without it)"), "{item}");
     let told = run(&mut this_binary(), &[("PLIMSOLL_MEMROY", "64MiB")]);
     assert!(told.contains("[error PLIMSOLL_MEMROY=\"64MiB\": there is no such variable"), "{told}");
 }

@@ -347,7 +347,7 @@ fn errors_whose_drop_panics_end_the_run_like_others() {
             let error = pipeline.run((0..2).filter(|_| true), drop).expect_err("no state");
             assert_eq!(
                 error.to_string(),
-                "stage \"m\": a worker's state could not be built: sharp"
+                "stage \"m\": a worker's state could not be built (`with_state`): sharp"
             );
             adds_up(error.report());
             std::mem::forget(error);

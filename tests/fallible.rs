@@ -4,8 +4,11 @@
 mod common;
 
 use std::io::{self, BufRead, BufReader};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::thread::{sleep, yield_now};
+use std::time::Duration;
 
 use common::{adds_up, within};
 use plimsoll::{Budget, Cause, Error, MIB, Monitor, Pipeline, RunError, Stage};
@@ -161,6 +164,44 @@ fn a_source_that_panics_is_told_as_ever() {
             let Error::Source { read: 3, cause: Cause::Panic { .. } } = failed.error() else {
                 panic!("{failed}")
             };
+        },
+    );
+}
+
+#[test]
+fn an_error_of_the_source_ends_it_and_a_panic_ends_the_run() {
+    // Every call waits until the source is broken, and then long enough for that to be heard.
+    let broken_after = |panics: bool| {
+        let broken = AtomicBool::new(false);
+        let call = |n: u64| {
+            while !broken.load(Ordering::Relaxed) {
+                yield_now();
+            }
+            sleep(Duration::from_millis(50));
+            n
+        };
+        let pipeline = Pipeline::new(Stage::cpu("wait").workers(1).map(call));
+        let pipeline = pipeline.build(&Budget::new(MIB, 2)).expect("it fits");
+        let items = (0..).map(|n| match n {
+            0..3 => Ok(n),
+            _ => {
+                broken.store(true, Ordering::Relaxed);
+                if panics { resume_unwind(Box::new("planned")) } else { Err("planned") }
+            }
+        });
+        let failed = pipeline.try_run(items, drop).expect_err("the source is broken");
+        adds_up(failed.report());
+        assert_eq!(failed.report().read(), 3);
+        (failed.to_string(), failed.report().cancelled())
+    };
+    within(
+        || "a broken source".to_owned(),
+        move || {
+            let (told, cancelled) = broken_after(false);
+            assert_eq!((&*told, cancelled), ("the source failed after 3 items: planned", 0));
+            let (told, cancelled) = broken_after(true);
+            assert_eq!(told, "the source failed after 3 items: panicked: planned");
+            assert!(cancelled > 0, "nothing was begun after the panic");
         },
     );
 }

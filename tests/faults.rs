@@ -170,7 +170,9 @@ fn states_that_cannot_be_built_end_the_run() {
                     let error = pipeline.job().failures(|_| failed += 1).run(0..100, drop);
                     let error = error.expect_err("no policy gets over it");
                     adds_up(error.report());
-                    let text = format!("stage \"s\": a worker's state could not be built: {how}");
+                    let text = format!(
+                        "stage \"s\": a worker's state could not be built (`with_state`): {how}"
+                    );
                     assert_eq!((error.to_string(), failed), (text, 0));
                     assert!(matches!(error.error(), Error::State { .. }));
                     assert_eq!(error.report().delivered(), 0);

@@ -14,7 +14,7 @@ use text::{functions, imports, longest_climb, modules, places, without_tests};
 /// the words of level 0 (without cycles) and level 4, where each may import those
 /// before it.
 const LAYERS: [&[&str]; 6] = [
-    &["error", "fault", "item", "units", "signal", "sync", "table"],
+    &["error", "fault", "item", "units", "signal", "sync", "table", "weight"],
     &[
         "stage", "budget", "buffers", "ledger", "queue", "frontier", "cancel", "report", "shared",
         "drift", "resident", "cores",

@@ -31,8 +31,7 @@ fn no_room(ended: Result<Pipeline<'static, u64, u64>, Error>) -> (String, u64, u
     let text = error.to_string();
     let Error::NoRoom { stage, needed, available, enough, .. } = error else { panic!("{text}") };
     assert!(text.contains(&format!("stage {stage:?} does not fit")), "{text}");
-    let would_do =
-        enough.map(|bytes| format!("raise the budget (PLIMSOLL_MEMORY={bytes}B would do)"));
+    let would_do = enough.map(|bytes| format!("raise the budget (`{bytes}` would do)"));
     assert!(would_do.is_some_and(|told| text.contains(&told)), "{text}");
     (stage, needed, available)
 }

@@ -44,6 +44,24 @@ fn every_figure_of_a_plan_is_told() {
 }
 
 #[test]
+fn what_items_of_the_source_count_as_is_told() {
+    let stages = || Pipeline::new(Stage::cpu("length").map(|line: String| line.len()));
+    let budget = Budget::new(GIB, 2);
+    let size = size_of::<String>();
+    let plain = stages().plan(&budget).expect("it fits");
+    let told = format!("\nsource                its items count as {size} B each, their own size");
+    assert!(plain.to_string().contains(&told), "{plain}");
+    assert!(format!("{plain:#}").contains(&format!("items: {size} B in (shallow)")), "{plain:#}");
+    let weighed = stages().weigh_source(|line| line.capacity() as u64).plan(&budget);
+    let weighed = weighed.expect("it fits");
+    let told = "\nsource                its items are weighed (weigh_source)\n";
+    assert!(weighed.to_string().contains(told), "{weighed}");
+    assert!(format!("{weighed:#}").contains("items: in as weighed"), "{weighed:#}");
+    let order = "\noutputs               as they are completed; in the order of the source by";
+    assert!(plain.to_string().contains(order), "{plain}");
+}
+
+#[test]
 #[cfg(feature = "serde")]
 fn the_json_of_a_plan_keeps_its_names() {
     let plan = stages().plan(&budget()).expect("it fits");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll::{
     Advice, Budget, Error, Footprint, FormatProblem, MIB, Pipeline, Plan, Shared, SharedBytes,
-    SharedFile, SharedMap, SharedStrs, Stage, Table,
+    SharedFile, SharedMap, SharedStrs, Stage, Table, Verify,
 };
 use tempfile::TempDir;
 
@@ -113,6 +113,34 @@ fn what_never_was_in_a_file_is_a_table_too() {
     let names: Vec<_> = told.iter().map(|(name, ..)| &**name).collect();
     assert_eq!(names, ["[u32] on the heap", "a list on the heap", "a map on the heap"]);
     assert_eq!((told[0].2, told[1].2, told[2].2), (4_000, 19, map.size_bytes()));
+}
+
+#[test]
+fn what_is_not_verified_is_told_in_the_plan() {
+    let (_directory, path) = file_of(1);
+    let verified = |file: &SharedFile| {
+        let stage = Stage::memory("a", Footprint::table(&rows_of(file))).map(|n: u64| n);
+        let plan = Pipeline::new(stage).plan(&Budget::new(64 * MIB, 2)).expect("it fits");
+        let [table] = plan.tables() else { panic!("{plan}") };
+        let told = plan.to_string().contains("; not verified (see Verify)\n");
+        assert_ne!(table.is_verified(), told, "{plan}");
+        table.is_verified()
+    };
+    for (verify, expected) in [
+        (Verify::Header, false),
+        (Verify::Auto, true),
+        (Verify::FirstUse, true),
+        (Verify::Payload, true),
+    ] {
+        assert_eq!(
+            verified(&SharedFile::open_with(&path, verify).unwrap()),
+            expected,
+            "{verify:?}"
+        );
+    }
+    let later = SharedFile::open_with(&path, Verify::Header).unwrap();
+    later.verify().unwrap();
+    assert!(verified(&later), "somebody asked for it");
 }
 
 #[test]

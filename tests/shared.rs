@@ -52,7 +52,7 @@ fn plant(path: &Path, bytes: &[u8]) {
     drop(temporary.persist(path).unwrap());
 }
 
-fn problem<D: ?Sized>(outcome: Result<Shared<D>, Error>) -> FormatProblem {
+fn problem<T>(outcome: Result<Shared<[T]>, Error>) -> FormatProblem {
     match outcome.expect_err("the file is not usable") {
         Error::SharedFormat { problem, .. } => problem,
         other => panic!("{other}"),

@@ -124,8 +124,12 @@ fn a_time_limit_ends_what_would_not_end() {
             let error = error.expect_err("it has no other end");
             assert!(error.is_out_of_time() && delivered > 0);
             let text = error.to_string();
+            let read = error.report().read();
             assert!(
-                text.starts_with("the run did not end within its time limit of 30ms"),
+                text.starts_with("the run did not end within its time limit of 30ms")
+                    && text.ends_with(&format!(
+                        "; items read: {read}, outputs delivered: {delivered}"
+                    )),
                 "{text}"
             );
             assert_eq!(error.report().delivered(), delivered);
@@ -136,6 +140,39 @@ fn a_time_limit_ends_what_would_not_end() {
             let last = stream.by_ref().last().expect("an error comes last");
             assert!(last.expect_err("time is over").is_out_of_time());
             adds_up(stream.report().expect("it has ended"));
+        },
+    );
+}
+
+#[test]
+fn what_ends_a_run_from_outside_tells_how_far_it_came_and_what_it_waited_for() {
+    within(
+        || "a call that outlasts the limit".to_owned(),
+        || {
+            let slow = |n: u64| {
+                std::thread::sleep(Duration::from_millis(300 * n));
+                n
+            };
+            let stage = Stage::cpu("slow").map(slow);
+            let pipeline = Pipeline::new(stage).build(&Budget::new(MIB, 1)).expect("it fits");
+            let limit = Duration::from_millis(50);
+            let error = pipeline.job().time_limit(limit).run(0..=1, drop).expect_err("it is late");
+            let text = error.to_string();
+            let told = "within its time limit of 50ms, but ";
+            let (_, late) = text.split_once(told).unwrap_or_else(|| panic!("{text}"));
+            let ends = " later, when the last call under way had returned; items read: 2, outputs delivered: ";
+            assert!(late.contains(ends), "{text}");
+
+            // What becomes an `Error` keeps no report, and does not speak of one.
+            let token = CancelToken::new();
+            token.cancel();
+            let error = pipeline.job().cancel(&token).run([0], drop).expect_err("it is cancelled");
+            let text = "the run was cancelled by its token; items read: 0, outputs delivered: 0";
+            assert_eq!(error.to_string(), text);
+            assert_eq!(
+                plimsoll::Error::from(error).to_string(),
+                "the run was cancelled by its token"
+            );
         },
     );
 }

@@ -112,7 +112,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     println!("\n{report}");
     #[cfg(not(any(loom, shuttle, steady)))]
     if args.what_if {
-        what_if::print(&report);
+        what_if::print(&report)?;
     }
     if let Some(path) = &args.html {
         report.write_html(create(path)?)?;

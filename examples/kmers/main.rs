@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use plimsoll::{Budget, Footprint, MIB, Pipeline, Report, SharedFile, SharedMap, Stage};
+use plimsoll::{Budget, Footprint, MIB, Pipeline, Report, SharedFile, SharedMap, Stage, Weight};
 
 use sequence::{K, Record, kmers, minimisers, pieces, records};
 
@@ -69,9 +69,7 @@ fn count(genome: impl BufRead + Send, table: &Path, budget: &Budget) -> Result<(
     let file = SharedFile::create(table)?.budget(64 * MIB);
     let mut counts = file.map("counts")?;
 
-    let count = Stage::cpu("count")
-        .map(|piece: Vec<u8>| tally(&piece))
-        .weigh(|tally| (size_of_val(tally) + size_of_val(&tally[..])) as u64);
+    let count = Stage::cpu("count").map(|piece: Vec<u8>| tally(&piece)).weigh(Weight::weight);
     let pipeline = Pipeline::new(count).build(budget)?;
     pipeline.try_run(pieces(genome), |tally| {
         tally.into_iter().try_for_each(|(word, times)| counts.push(word, times))

@@ -107,7 +107,7 @@ pub enum BlockError {
     /// No block has room for a row.
     #[error(
         "row {row} of the table takes {}, and {} of the budget of {} are left for a block; raise \
-         the budget (PLIMSOLL_MEMORY) or cut the table finer",
+         the budget or cut the table finer",
         Bytes(*bytes), Bytes(*room), Bytes(*budget)
     )]
     Row {

@@ -47,6 +47,8 @@ pub struct Budget {
     workers: Overrides<usize>,
     footprints: Overrides<u64>,
     measure: Measure,
+    /// Whether the environment was asked, so that advice may name its variables.
+    hears_variables: bool,
 }
 
 /// Against what real memory a run holds its budget.
@@ -100,6 +102,7 @@ impl Budget {
             workers: BTreeMap::new(),
             footprints: BTreeMap::new(),
             measure: Measure::Growth,
+            hears_variables: false,
         }
     }
 
@@ -159,6 +162,7 @@ impl Budget {
             workers: settings.workers,
             footprints: settings.footprints,
             measure: Measure::Process,
+            hears_variables: true,
         };
         budget.validate()?;
         Ok(budget)
@@ -233,6 +237,11 @@ impl Budget {
         let origin = format!("{} less {} for {what} ({origin})", Bytes(*value), Bytes(bytes));
         let memory = Override { value: value.saturating_sub(bytes), origin };
         Self { memory, ..self.clone() }
+    }
+
+    /// Whether a variable would change it.
+    pub(crate) fn hears_variables(&self) -> bool {
+        self.hears_variables
     }
 
     /// Against what a run holds the budget.

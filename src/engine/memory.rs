@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     blind: Option<String>,
     /// Bytes that are not the run's: what the process held when it began.
     before: u64,
+    /// Of that what no ledger stands for, where the budget is held against all.
+    drift_before: u64,
     accounted: Accounted,
     tightening: Tightening,
     trims: Trims,
@@ -92,11 +94,14 @@ impl Memory {
             }
             _ => 0,
         };
+        let ours = others.saturating_add(plan.shared()).saturating_add(before);
+        let drift_before = real.as_ref().map_or(0, |real| real.saturating_sub(ours));
         Self {
             budget: plan.memory - plan.files(),
             files: plan.files(),
             kept_files: plan.reclaimable(),
             before,
+            drift_before,
             accounted,
             tightening: Tightening::new(plan.memory),
             trims: Trims::default(),
@@ -277,6 +282,7 @@ impl Memory {
             blind: self.blind.clone(),
             peak_real: told(self.peak_real),
             peak_drift: self.peak_drift,
+            drift_before: self.drift_before,
             trims: self.trims.count,
             trimmed: self.trims.freed,
             trim_time: time(self.trims.took),

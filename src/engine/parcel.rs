@@ -232,7 +232,8 @@ impl<T> Desk<'_, '_, T> {
                 let maker = self.stage.checked_sub(1).map(|above| &self.cx.plan.stages[above]);
                 let maker = maker.map(|stage| stage.name.clone());
                 let weighs = parcel.weights.at(0);
-                let cause = Cause::TooLarge { needed, allowed, weighs, maker };
+                let way_out = self.cx.plan.way_out(needed);
+                let cause = Cause::TooLarge { needed, allowed, weighs, maker, way_out };
                 parcel.fail_at(0, cause, self.stage, self.cx, failed);
                 needs.truncate(parcel.items.len() + 1);
                 needs.drain(..1);

@@ -35,6 +35,7 @@ use crate::budget::Measure;
 use crate::cores::CoreClock;
 use crate::item::ItemId;
 use crate::resident::Gauge;
+use crate::shared::thread_cpu_time;
 use crate::sync::{AtomicU64, Figure, Mutex, MutexGuard, Ordering, SPINS};
 
 /// A thread that looks before it parks is done in less than that, if it has a core.
@@ -128,7 +129,7 @@ impl<'r> Run<'r> {
         let mut board = self.board.lock();
         let track = board.begin_track(&self.cx.plan);
         let mut settlement = Settlement { track, ..Settlement::default() };
-        let mut cores = CoreClock::default();
+        let mut cores = CoreClock::new(thread_cpu_time);
         // The clock is read when the lock is taken or time may have passed under it, not
         // for each use: a look costs as much as the rest of a choice.
         let mut now = self.now();

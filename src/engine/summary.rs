@@ -32,9 +32,12 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         source_busy: Duration::from_nanos(get(&run.cx.source.busy_nanos)),
         sink_failed: run.cx.sink.failed.load(Ordering::Relaxed),
         sink_busy: Duration::from_nanos(get(&run.cx.sink.busy_nanos)),
+        by_variable: plan.by_variable,
         kept: plan.memory - plan.line,
         for_tables: plan.for_tables(),
         line: plan.line,
+        reserve: plan.reserve(),
+        notes: plan.notes().to_vec(),
         peak_resident: peak_resident(),
         stamp: Stamp::of_run(run.elapsed()),
         stalls: run.stalls.lock().told(),
@@ -53,6 +56,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         report.peak_reserved = ledger.peak_booked();
         report.peak_overweight = ledger.peak_overweight();
         report.most_aboard = scheduler.most_aboard();
+        report.largest_step = scheduler.oldest_may_need();
         let most = scheduler.accounted().saturating_add(ledger.peak_booked());
         report.memory = board.memory.report(&names, most);
         report.basis = Basis::of(&run.cx, scheduler);
@@ -64,7 +68,8 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         report.stages.iter().filter(|stage| !stage.fused).map(wait).sum()
     };
     let (waited, hungry) = (waits(|stage| stage.waited_real), waits(|stage| stage.waited_memory));
-    (report.memory.waited, report.memory.hungry) = (waited, !hungry.is_zero());
+    let lacks = report.stages.iter().any(|stage| stage.more.is_some());
+    (report.memory.waited, report.memory.hungry) = (waited, lacks || !hungry.is_zero());
     report
 }
 
@@ -81,6 +86,8 @@ fn stage_report<T>(cx: &Context<'_>, scheduler: &Scheduler<T>, index: usize) -> 
         workers: stage.workers(),
         asked: stage.asked_workers(),
         more: stage.more,
+        per_worker: stage.per_worker(),
+        shared: stage.shared(),
         calls: get(&meter.items),
         failed: meter.failed.load(Ordering::Relaxed),
         busy: time(get(&meter.busy_nanos)),

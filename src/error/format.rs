@@ -6,7 +6,8 @@
 pub enum FormatProblem {
     /// The file is shorter than a header.
     #[error(
-        "{length} bytes are too few for a header of {header}; the file is truncated or foreign"
+        "{length} bytes are too few for a header of {header}; the file was cut short, or is \
+         another kind of file: copy or write it again"
     )]
     TooShort {
         /// Bytes in the file.
@@ -53,7 +54,10 @@ pub enum FormatProblem {
         native: &'static str,
     },
     /// The elements have another size, alignment or type than asked for.
-    #[error("its elements are of another {what}: {found} is recorded, {expected} asked for")]
+    #[error(
+        "its elements are of another {what}: {found} is recorded, {expected} asked for; ask for what \
+         is recorded, or write the file again"
+    )]
     Element {
         /// `"size"`, `"alignment"` or `"type"`; of a map `"key type"`, `"value type"`, ….
         what: &'static str,
@@ -63,7 +67,10 @@ pub enum FormatProblem {
         expected: String,
     },
     /// The file does not have as many bytes as its header says.
-    #[error("it has {found} bytes, its header says {recorded}; the file is truncated or grown")]
+    #[error(
+        "it has {found} bytes, its header says {recorded}; the file {}: copy or write it again",
+        what_became(*found, *recorded)
+    )]
     Length {
         /// Bytes in the file.
         found: u64,
@@ -96,7 +103,7 @@ pub enum FormatProblem {
         sections: String,
     },
     /// The section is of another kind.
-    #[error("it is {found}, not {expected}")]
+    #[error("it is {found}, not {expected}; {}", taken_as(found))]
     Kind {
         /// As recorded.
         found: &'static str,
@@ -168,6 +175,26 @@ pub enum FormatProblem {
         /// Checksum as recorded.
         recorded: u64,
     },
+}
+
+fn what_became(found: u64, recorded: u64) -> &'static str {
+    match found < recorded {
+        true => "was cut short",
+        false => "has grown",
+    }
+}
+
+/// What to do with a section of the kind that is recorded, as it is told.
+fn taken_as(found: &str) -> &'static str {
+    match found {
+        "a slice" => "take it as a `Shared<[_]>`",
+        "a list of bytes" => "take it as `SharedBytes`",
+        "a list of texts" => "take it as `SharedStrs`",
+        "a map" => "take it as a `SharedMap<_, _>`",
+        "an archive" => "take it as a `SharedArchive<_>`, with the feature `rkyv`",
+        "a map of an earlier build" => "write it again by this build",
+        _ => "read it by the build that wrote it, or write it again by this one",
+    }
 }
 
 /// What to do where a file of one section was expected.

@@ -160,7 +160,12 @@ fn of_machines() -> Vec<Error> {
             path: "/sys/fs/cgroup/memory.max".into(),
             source: refused(io::ErrorKind::PermissionDenied),
         },
-        Error::Spawn { index: 31, threads: 65, source: refused(io::ErrorKind::WouldBlock) },
+        Error::Spawn {
+            index: 31,
+            threads: 65,
+            source: refused(io::ErrorKind::WouldBlock),
+            by_variable: true,
+        },
         Error::SharedPin {
             path: "reactions.plim".into(),
             bytes: 3 << 30,

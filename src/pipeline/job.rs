@@ -123,9 +123,9 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
     /// A [`RunError`], with the report of what was done until then.
     pub fn run<Src, K, R>(self, source: Src, sink: K) -> Result<Report, RunError>
     where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send,
-        K: FnMut(O) -> R + Send,
+        Src: IntoIterator<Item = I>, // a source of results: `try_run`
+        Src::IntoIter: Send, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
+        K: FnMut(O) -> R + Send, // `stdout()` instead of `stdout().lock()`
         R: SinkResult,
     {
         let plan = self.pipeline.plan.clone();
@@ -139,10 +139,10 @@ impl<'p, 'f, 'env, I: Send + 'env, O: Send + 'env> Job<'p, 'f, 'env, I, O> {
     /// A [`RunError`], with the report of what was done until then.
     pub fn try_run<Src, E, K, R>(self, source: Src, sink: K) -> Result<Report, RunError>
     where
-        Src: IntoIterator<Item = Result<I, E>>,
-        Src::IntoIter: Send,
+        Src: IntoIterator<Item = Result<I, E>>, // a source of plain items: `run`
+        Src::IntoIter: Send, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
         E: AnyError,
-        K: FnMut(O) -> R + Send,
+        K: FnMut(O) -> R + Send, // `stdout()` instead of `stdout().lock()`
         R: SinkResult,
     {
         let (source, fault) = until_error(source.into_iter());
@@ -260,8 +260,8 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
     /// [`Error::Spawn`] if a thread cannot be started.
     pub fn stream<Src>(self, source: Src) -> Result<Stream<O>, Error>
     where
-        Src: IntoIterator<Item = I>,
-        Src::IntoIter: Send + 'static,
+        Src: IntoIterator<Item = I>,   // a source of results: `try_stream`
+        Src::IntoIter: Send + 'static, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
     {
         self.start(source.into_iter(), None)
     }
@@ -274,8 +274,8 @@ impl<I: Send + 'static, O: Send + 'static> Job<'_, 'static, 'static, I, O> {
     /// [`Error::Spawn`] if a thread cannot be started.
     pub fn try_stream<Src, E>(self, source: Src) -> Result<Stream<O>, Error>
     where
-        Src: IntoIterator<Item = Result<I, E>>,
-        Src::IntoIter: Send + 'static,
+        Src: IntoIterator<Item = Result<I, E>>, // a source of plain items: `stream`
+        Src::IntoIter: Send + 'static, // `BufReader::new(stdin()).lines()` instead of `stdin().lines()`
         E: AnyError,
     {
         let (source, fault) = until_error(source.into_iter());
@@ -311,7 +311,9 @@ fn drive(run: &Run<'_>, workers: usize) {
             match spawn_scoped(scope, format!("plimsoll-{index}"), || run.work()) {
                 Ok(thread) => started.push(thread),
                 Err(source) => {
-                    run.cx.break_run(Error::Spawn { index, threads: workers, source });
+                    let by_variable = run.cx.plan.by_variable;
+                    let threads = workers;
+                    run.cx.break_run(Error::Spawn { index, threads, source, by_variable });
                     run.halt(Halt::Broken);
                     break;
                 }

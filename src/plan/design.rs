@@ -15,19 +15,28 @@ pub(crate) struct Design {
     pub(crate) settings: Settings,
     /// It is set when the cores are known, unless the user said.
     pub(crate) window: Option<u64>,
+    /// Whether items of the source have a declared weight.
+    pub(crate) weighs_source: bool,
 }
 
 impl Design {
     /// With its first stage.
     pub(crate) fn new(first: StageSpec) -> Self {
         let settings = Settings { ordered: false, window: 0, largest_item: None };
-        Self { specs: vec![first], settings, window: None }
+        Self { specs: vec![first], settings, window: None, weighs_source: false }
     }
 
-    /// The plan for `budget`, which remembers the design.
+    /// The plan for `budget`, which remembers both.
     pub(crate) fn plan(&self, budget: &Budget) -> Result<Plan, Error> {
+        let plan = plan(budget, &self.specs, &self.settings_on(budget))?;
+        let weighs_source = self.weighs_source;
+        let (design, budget) = (Some(Arc::new(self.clone())), Some(Arc::new(budget.clone())));
+        Ok(Plan { design, budget, weighs_source, ..plan })
+    }
+
+    /// The settings, with the window.
+    pub(super) fn settings_on(&self, budget: &Budget) -> Settings {
         let window = self.window.unwrap_or_else(|| default_window(budget.cores()));
-        let plan = plan(budget, &self.specs, &Settings { window, ..self.settings.clone() })?;
-        Ok(Plan { design: Some(Arc::new(self.clone())), ..plan })
+        Settings { window, ..self.settings.clone() }
     }
 }

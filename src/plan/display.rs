@@ -63,7 +63,6 @@ impl Plan {
     }
 
     fn fmt_run(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = if self.ordered { "in the source's order" } else { "as completed" };
         let tables = self.for_tables();
         let stages = self.memory - self.line - tables;
         writeln!(f, "stages   {:>10}   all that they keep", Bytes(stages))?;
@@ -79,18 +78,36 @@ impl Plan {
         writeln!(f, "{:22}one item; {}", "", self.reserve_reason)?;
         writeln!(f, "real     {:>10}   {}", "", held_to(self.measure))?;
         if self.files() > 0 && self.measure != Measure::Nothing {
-            writeln!(f, "{:22}the {} for mapped tables are none of its", "", Bytes(self.files()))?;
+            writeln!(f, "{:22}mapped tables, {}, are no part of it", "", Bytes(self.files()))?;
         }
-        writeln!(f, "window   {:>10}   items aboard at the most; outputs {order}", self.window)?;
+        writeln!(f, "window   {:>10}   items aboard at the most", self.window)?;
+        writeln!(f, "source   {:>10}   {}", "", self.how_weighed())?;
+        let order = match self.ordered {
+            true => "in the order of the source",
+            false => "as they are completed; in the order of the source by `.ordered()`",
+        };
+        writeln!(f, "outputs  {:>10}   {order}", "")?;
+        let waiting = match self.threads - self.cores - 1 {
+            0 => String::new(),
+            waiting => format!(", {waiting} for workers that wait"),
+        };
+        let cores = self.cores;
         writeln!(
             f,
-            "threads  {:>10}   at work: {} for the cores, 1 for the source, {} for workers that wait; \
-             with the one that watches {}",
-            self.threads,
-            self.cores,
-            self.threads - self.cores - 1,
-            self.threads + 1
+            "threads  {:>10}   {cores} for the cores, 1 for the source{waiting}; one more watches",
+            self.threads
         )
+    }
+
+    /// What an item of the source counts as.
+    fn how_weighed(&self) -> String {
+        match (self.weighs_source, self.stages.first()) {
+            (false, Some(first)) => format!(
+                "its items count as {} each, their own size (weigh_source tells what else they hold)",
+                Bytes(first.sizes.0)
+            ),
+            _ => "its items are weighed (weigh_source)".to_owned(),
+        }
     }
 
     fn name_width(&self) -> usize {
@@ -124,7 +141,16 @@ impl Plan {
         row(f, "- further", further, &self.parts(|stage| stage.kept_further()))?;
         row(f, "= line", self.line, "what items aboard may hold")?;
         row(f, "  reserve", self.reserve, self.reserve_reason)?;
-        row(f, "  common", self.line - self.reserve, "the rest, on which all other items draw")
+        row(f, "  common", self.line - self.reserve, "the rest, on which all other items draw")?;
+        let Some(enough) = self.enough else { return Ok(()) };
+        let what = match self.tables.is_empty() {
+            true => "the least memory that carries all workers asked for, beside what is aside",
+            false => {
+                "the least memory that carries all workers asked for and all tables, beside \
+                      what is aside"
+            }
+        };
+        row(f, "enough", enough, what)
     }
 
     /// Which stages `bytes` are made up of.
@@ -169,13 +195,18 @@ impl Plan {
     fn fmt_footprints(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wide = self.name_width();
         writeln!(f, "\nwhat is declared")?;
+        let mut weighed = self.weighs_source;
         for stage in &self.stages {
             let StagePlan { name, asked, per_worker, sizes: (input, output), .. } = stage;
             write!(f, "{name:wide$}  asks for {asked} workers, each keeps {}", Bytes(*per_worker))?;
             if let Some(origin) = &stage.per_worker_origin {
                 write!(f, " ({origin})")?;
             }
-            write!(f, "; items: {} in", Bytes(*input))?;
+            match weighed {
+                true => write!(f, "; items: in as weighed")?,
+                false => write!(f, "; items: {} in (shallow)", Bytes(*input))?,
+            }
+            weighed = stage.weighs_outputs;
             if stage.counts_calls {
                 write!(f, ", for each call what its footprint says")?;
             }

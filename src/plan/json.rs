@@ -15,12 +15,14 @@ struct PlanFields<'a> {
     limit_origin: Option<&'a str>,
     cores: usize,
     cores_origin: &'a str,
+    enough_memory_bytes: Option<u64>,
     kept_bytes: u64,
     set_aside_bytes: u64,
     line_bytes: u64,
     reserve_bytes: u64,
     reserve_reason: &'a str,
     window_items: u64,
+    weighs_source: bool,
     ordered: bool,
     threads: usize,
     parcel: ParcelFields,
@@ -63,6 +65,7 @@ struct TableFields<'a> {
     size_bytes: u64,
     counted_bytes: u64,
     missing_bytes: u64,
+    verified: bool,
     reason: &'a str,
 }
 
@@ -104,12 +107,14 @@ impl Serialize for Plan {
             limit_origin: limit.map(|limit| &*limit.1),
             cores: self.cores,
             cores_origin: &self.cores_origin,
+            enough_memory_bytes: self.enough,
             kept_bytes: self.memory - self.line,
             set_aside_bytes: self.kept_for_items,
             line_bytes: self.line,
             reserve_bytes: self.reserve,
             reserve_reason: self.reserve_reason,
             window_items: self.window,
+            weighs_source: self.weighs_source,
             ordered: self.ordered,
             threads: self.threads,
             parcel: ParcelFields {
@@ -162,6 +167,7 @@ impl Serialize for TablePlan {
             size_bytes: self.size_bytes(),
             counted_bytes: self.counted(),
             missing_bytes: self.missing(),
+            verified: self.is_verified(),
             reason: self.reason(),
         }
         .serialize(serializer)

@@ -21,11 +21,14 @@ mod design;
 mod display;
 #[cfg(feature = "serde")]
 mod json;
+mod missing;
+mod notes;
 mod planner;
 mod purse;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod way_out;
 mod workers;
 
 use std::ops::Range;
@@ -35,7 +38,7 @@ pub(crate) use design::Design;
 pub(crate) use planner::plan;
 pub use tables::TablePlan;
 
-use crate::budget::Measure;
+use crate::budget::{Budget, Measure};
 use crate::stage::Kind;
 use crate::table::MemoryId;
 
@@ -93,8 +96,8 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// let small = stages.plan(&Budget::new(32 * GIB, 16))?;
 /// assert_eq!(
 ///     small.stages()[1].reason(),
-///     "limited by memory: 4 of 16 fit, 94.0 GiB more would carry all workers of all stages \
-///      (one for each core)"
+///     "limited by memory: 4 of 16 fit beside a quarter for items (see largest_item), 94.0 GiB more \
+///      would carry all workers of all stages (one for each core)"
 /// );
 /// println!("{small}"); // the table
 /// println!("{small:#}"); // every byte, every bound
@@ -110,7 +113,8 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | queue | parcels of items that may wait before the stage; `-` if it runs in one go with the stage above |
 ///
 /// Shared data that stages declare ([`Footprint::table`](crate::Footprint::table)) has rows
-/// of its own: how large it is, and how much of it is counted and why.
+/// of its own: how large it is, how much of it is counted and why, and whether it was
+/// [verified](crate::Verify).
 ///
 /// The alternate form, `{:#}`, goes on with how the budget was spent, step by step, with
 /// every bound of the run, with where each number came from, and with the margins of real
@@ -127,17 +131,19 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `memory_bytes`, `memory_origin` | the budget, and where it came from |
 /// | `limit_bytes`, `limit_origin` | the memory limit that was detected; null if none was |
 /// | `cores`, `cores_origin` | how many calls that compute may run at once, and where that came from |
+/// | `enough_memory_bytes` | the least budget on which nothing would be missing ([`enough_memory`](Self::enough_memory)); null if nobody has so much |
 /// | `kept_bytes` | what all stages keep, and what is counted of tables |
 /// | `set_aside_bytes` | what was set aside for items before any stage got a second worker: a quarter, or less if the pipeline tells its `largest_item` |
 /// | `line_bytes` | what items aboard may hold together |
 /// | `reserve_bytes`, `reserve_reason` | the oldest item's part of the line, which is the most for one item |
 /// | `window_items` | items aboard at the most |
+/// | `weighs_source` | whether items of the source have a declared weight |
 /// | `ordered` | whether outputs are delivered in the source's order |
 /// | `threads` | threads that work; the caller's, which watches, is not among them |
 /// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, `target_seconds` in the slowest stage, `way_seconds` in all stages together if that is more; `share_seconds` that the rest of one must be likely to take to be shared |
 /// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
 /// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
-/// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `reason` |
+/// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `verified`, `reason` |
 /// | `queues` | `before` (a stage, or `"(sink)"`), `parcels` at the most, `reason` |
 /// | `notes` | what is likely not meant |
 #[derive(Clone, Debug)]
@@ -148,6 +154,10 @@ pub struct Plan {
     limit: Option<(u64, String)>,
     pub(crate) cores: usize,
     cores_origin: String,
+    /// Whether the budget is one that variables change.
+    pub(crate) by_variable: bool,
+    /// The least budget on which nothing is missing, unless nobody has so much.
+    enough: Option<u64>,
     /// What was set aside for items before any stage got a second worker.
     kept_for_items: u64,
     pub(crate) line: u64,
@@ -155,6 +165,8 @@ pub struct Plan {
     reserve_reason: &'static str,
     pub(crate) window: u64,
     pub(crate) ordered: bool,
+    /// Whether items of the source have a declared weight.
+    weighs_source: bool,
     pub(crate) threads: usize,
     /// Against what real memory the budget is held.
     pub(crate) measure: Measure,
@@ -167,6 +179,8 @@ pub struct Plan {
     notes: Vec<String>,
     /// What it was made for, if that was a pipeline.
     pub(crate) design: Option<Arc<Design>>,
+    /// And on what budget.
+    budget: Option<Arc<Budget>>,
 }
 
 /// What a plan gives one stage.
@@ -215,6 +229,36 @@ impl Plan {
         self.memory
     }
 
+    /// The least memory on which nothing of this plan would be missing: every stage has all the
+    /// workers that it [asks for](StagePlan::asked_workers), each of what its footprint says, and
+    /// every [table](Self::tables) all that is wanted of it. Bytes, in whole MiB where it is that
+    /// much; `None` if nobody has so much.
+    ///
+    /// It takes for granted the cores of this plan's budget, that what is declared is true, and what
+    /// is set aside for items: a quarter of what is left beside one worker of each stage, or by
+    /// [`largest_item`](crate::PipelineBuilder::largest_item) so many of the largest. More memory
+    /// than this lets more items aboard, and larger ones if no largest is declared.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// let embed = Stage::memory("embed", Footprint::per_worker(400 * MIB)).map(|n: u64| n);
+    /// let stages = Pipeline::new(embed);
+    /// let short = stages.plan(&Budget::new(900 * MIB, 2))?;
+    /// assert_eq!((short.stages()[0].workers(), short.enough_memory()), (1, Some(934 * MIB)));
+    /// let all = stages.plan(&Budget::new(934 * MIB, 2))?;
+    /// assert_eq!(all.stages()[0].workers(), 2);
+    ///
+    /// // The more was for items of unknown size.
+    /// let small = stages.largest_item(MIB).plan(&Budget::new(900 * MIB, 2))?;
+    /// assert_eq!(small.enough_memory(), Some(803 * MIB));
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
+    #[must_use]
+    pub fn enough_memory(&self) -> Option<u64> {
+        self.enough
+    }
+
     /// The budget's cores: stages that compute run at most this many calls at once.
     #[must_use]
     pub fn cores(&self) -> usize {
@@ -260,7 +304,9 @@ impl Plan {
         &self.tables
     }
 
-    /// What is likely not meant: variables that no stage heard; a stage that asks for memory
+    /// What is likely not meant: variables that no stage heard; workers beyond the cores that only
+    /// the budget demands, so that the stage's calls are taken to wait; footprints and budgets
+    /// that look like MiB and are bytes; a stage that asks for memory
     /// [for each item](crate::Footprint::per_item), so that its items seem to be large, and whose
     /// outputs wait for another stage without a [weight](crate::Stage::weigh); a line that
     /// carries next to nothing. Empty for most plans. A stage that declares nothing at all is

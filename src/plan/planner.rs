@@ -1,13 +1,15 @@
 //! From budget and stages to a plan.
 
+use super::missing::Spent;
+use super::notes::notes;
 use super::purse::Purse;
 use super::tables::{self, copies_of, tables_of};
-use super::workers::{self, Draft, holder, workers_by_then};
+use super::workers::{self, Draft, holder};
 use super::{Plan, SegmentPlan, Settings, StagePlan};
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::stage::{Kind, StageSpec};
-use crate::units::{Bytes, MIB, stage_variable};
+use crate::units::{MIB, rounded_up, stage_variable};
 
 /// Plans `specs` on `budget`. If they do not fit, the error tells which budget would do.
 pub(crate) fn plan(
@@ -15,54 +17,75 @@ pub(crate) fn plan(
     specs: &[StageSpec],
     settings: &Settings,
 ) -> Result<Plan, Error> {
-    let enough = |is_good: fn(&Plan) -> bool| least_memory(budget, specs, settings, is_good);
     let mut plan = plan_once(budget, specs, settings).map_err(|error| match error {
         Error::NoRoom { stage, what, needed, available, budget: given, held, .. } => {
-            let enough = enough(|_| true);
-            Error::NoRoom { stage, what, needed, available, budget: given, held, enough }
+            let (enough, by_variable) =
+                (least_memory(budget, specs, settings, |_| true), budget.hears_variables());
+            let budget = given;
+            Error::NoRoom { stage, what, needed, available, budget, held, enough, by_variable }
         }
         error => error,
     })?;
     if !has_all_tables(&plan) {
-        let all = |plan: &Plan| {
-            let served = plan.stages.iter().all(|stage| stage.workers == stage.asked);
-            served && has_all_tables(plan)
+        let least = |settings| least_memory(budget, specs, settings, has_all_tables);
+        let small = Settings { largest_item: Some(SMALL_ITEM), ..settings.clone() };
+        let enough = tables::Enough {
+            budget: plan.memory,
+            tables: least(settings),
+            all: plan.enough,
+            small: settings.largest_item.is_none().then(|| least(&small)).flatten(),
+            by_variable: plan.by_variable,
         };
-        let enough = [enough(has_all_tables), enough(all)];
-        let aside = settings.largest_item.is_none().then_some(plan.kept_for_items);
-        plan.notes.extend(tables::note(&plan.tables, enough, aside));
+        plan.notes.extend(tables::note(&plan.tables, &enough));
     }
     Ok(plan)
 }
+
+/// What a note takes for a largest item, to tell what it would change to say how large items
+/// get: few are larger, and as many as there are cores and one more take little.
+pub(super) const SMALL_ITEM: u64 = MIB;
 
 fn has_all_tables(plan: &Plan) -> bool {
     plan.tables.iter().all(|table| table.missing() == 0)
 }
 
-/// The least memory on which a plan can be made that `is_good`, in whole MiB where it is
-/// that much; `None` if there is no such.
-fn least_memory(
+/// The least memory, not less than the budget's, on which a plan can be made that `is_good`, in
+/// whole MiB where it is that much; `None` if there is no such. (Where more memory makes a good plan
+/// worse, as a further worker that fits may, it is one of several: always one that was tried.)
+pub(super) fn least_memory(
     budget: &Budget,
     specs: &[StageSpec],
     settings: &Settings,
-    is_good: fn(&Plan) -> bool,
+    is_good: impl Fn(&Plan) -> bool,
 ) -> Option<u64> {
     let plan_on = |memory: u64| plan_once(&budget.with_memory(memory), specs, settings);
     let fits = |memory: u64| plan_on(memory).is_ok_and(|plan| is_good(&plan));
-    let (mut short, mut enough) = (budget.memory(), budget.memory());
+    let mut enough = rounded_up(budget.memory());
+    let mut short = enough;
     while !fits(enough) {
         short = enough;
-        enough = enough.checked_mul(2)?;
+        enough = rounded_up(enough.checked_mul(2)?);
     }
     while enough - short > 1 {
-        let middle = short + (enough - short) / 2;
+        // Below a MiB each byte is tried, so it stands between the two.
+        let middle = match short < MIB && MIB < enough {
+            true => MIB,
+            false => rounded_up(short + (enough - short) / 2),
+        };
+        if middle >= enough {
+            break;
+        }
         if fits(middle) { enough = middle } else { short = middle }
     }
-    let unit = if enough < MIB { 1 } else { MIB };
-    Some(enough.div_ceil(unit).saturating_mul(unit))
+    Some(enough)
 }
 
-fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Result<Plan, Error> {
+/// Without a word on what would do if it is short.
+pub(super) fn plan_once(
+    budget: &Budget,
+    specs: &[StageSpec],
+    settings: &Settings,
+) -> Result<Plan, Error> {
     budget.validate()?;
     check_names(specs)?;
     check_settings(budget, specs, settings)?;
@@ -91,19 +114,9 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
     workers::add(&mut drafts, &specs, &mut purse, others);
     tables::grant(&mut tables, purse.left().saturating_sub(keep), &mut purse);
     workers::add(&mut drafts, &specs, &mut purse, keep);
-    let missing = |workers: &dyn Fn(usize, &Draft) -> usize| {
-        let further = workers::further(&drafts, workers).saturating_add(for_tables);
-        enough_for(further, budget.cores(), settings).saturating_sub(before)
-    };
-    let short = missing(&|_, draft| draft.asked);
-    let twice = |one: &Draft| {
-        let wanted = one.asked.min(2 * one.workers);
-        let by_then = |at: usize, draft: &Draft| workers_by_then(draft, one, wanted).max(early[at]);
-        (wanted, missing(&by_then))
-    };
-    let more: Vec<_> =
-        drafts.iter().map(|draft| (draft.workers < draft.asked).then(|| twice(draft))).collect();
-    drafts.iter_mut().for_each(|draft| draft.tell_what_is_missing(short));
+    let (left, early) = (before, &early);
+    let spent = Spent { budget, settings, left, least, for_tables, early };
+    let (enough, more) = (spent.enough(&drafts), spent.tell(&mut drafts));
 
     let (reserve, reserve_reason) = match settings.largest_item {
         Some(bytes) => (bytes, "the largest item, as the pipeline declares"),
@@ -115,12 +128,15 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         limit: budget.limit_found(),
         cores: budget.cores(),
         cores_origin: budget.cores_origin().to_owned(),
+        by_variable: budget.hears_variables(),
+        enough,
         kept_for_items: keep,
         line: purse.left(),
         reserve,
         reserve_reason,
         window: settings.window,
         ordered: settings.ordered,
+        weighs_source: false,
         threads: threads(budget, &drafts),
         measure: budget.measure(),
         copies: copies_of(&specs),
@@ -129,6 +145,7 @@ fn plan_once(budget: &Budget, specs: &[StageSpec], settings: &Settings) -> Resul
         segments: segment_plans(budget, &specs, &drafts, settings),
         notes: notes(budget, &specs, purse.left(), settings),
         design: None,
+        budget: None,
     })
 }
 
@@ -267,7 +284,7 @@ fn at_work(largest: u64, cores: usize) -> u64 {
 
 /// Bytes that carry `further`, beside one worker of every stage and what is
 /// [set aside](set_aside).
-fn enough_for(further: u64, cores: usize, settings: &Settings) -> u64 {
+pub(super) fn enough_for(further: u64, cores: usize, settings: &Settings) -> u64 {
     let quarter = further.saturating_add(further.div_ceil(3));
     let Some(largest) = settings.largest_item else { return quarter };
     let at_work = further.saturating_add(at_work(largest, cores));
@@ -291,6 +308,9 @@ fn stage_plans(
     for (segment, draft) in drafts.iter().enumerate() {
         for (place, spec) in specs[draft.stages.clone()].iter().enumerate() {
             let reason = match place {
+                0 if draft.workers > budget.cores() => {
+                    format!("{}; more than cores: its calls wait and hold none", draft.reason)
+                }
                 0 => draft.reason.clone(),
                 _ => format!("runs in one go with {}", specs[draft.stages.start].name),
             };
@@ -355,28 +375,4 @@ fn segment_plans(
 fn queue_bound(budget: &Budget, workers: usize, gather: Option<usize>) -> usize {
     let fed = 4usize.saturating_mul(workers.max(budget.cores()));
     fed.max(gather.unwrap_or(0).saturating_mul(2))
-}
-
-/// A line below this is worth a word: an item of a few KiB may not fit.
-const SMALL_LINE: u64 = 1 << 20;
-
-/// What is likely not meant: what the budget says that no stage heard, outputs that count
-/// as nothing, a line that carries next to nothing.
-fn notes(budget: &Budget, specs: &[StageSpec], line: u64, settings: &Settings) -> Vec<String> {
-    let known = |name: &str| specs.iter().any(|spec| stage_variable(&spec.name) == name);
-    let unheard = budget.override_names().filter(|(name, _)| !known(name));
-    let variables: Vec<_> = specs.iter().map(|spec| stage_variable(&spec.name)).collect();
-    let unheard = unheard.map(|(name, origin)| {
-        let there = variables.join(", ");
-        format!("no stage of this pipeline is tuned as {name} ({origin}); there are {there}")
-    });
-    let passes_on = &specs[..specs.len() - 1];
-    let unweighed = passes_on.iter().filter(|spec| spec.counts_items && !spec.weighs_outputs);
-    let unweighed = unweighed.map(|spec| {
-        let (name, size) = (&spec.name, Bytes(spec.sizes.1));
-        format!("outputs of {name} count as {size} each while they wait: it has no `weigh`")
-    });
-    let small = (line < SMALL_LINE && settings.largest_item.is_none())
-        .then(|| format!("the line is only {}: larger items will fail", Bytes(line)));
-    unheard.chain(unweighed).chain(small).collect()
 }

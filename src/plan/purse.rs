@@ -37,6 +37,7 @@ impl Purse {
             budget: self.budget,
             held,
             enough: None,
+            by_variable: false,
         })
     }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use super::planner::SMALL_ITEM;
 use super::purse::Purse;
 use crate::error::Error;
 use crate::stage::StageSpec;
 use crate::table::{Extent, MemoryId, Pages, Table};
-use crate::units::{Bytes, InVariable, MIB, MemoryVariable};
+use crate::units::{Bytes, InCode, MIB, Memory, rounded_up};
 
 /// What a plan counts for shared data that stages declare by
 /// [`Footprint::table`](crate::Footprint::table).
@@ -31,6 +32,7 @@ pub struct TablePlan {
     stages: Vec<String>,
     size: u64,
     claim: Claim,
+    unverified: bool,
     wanted: u64,
     counted: u64,
 }
@@ -101,6 +103,14 @@ impl TablePlan {
         }
     }
 
+    /// Whether its checksum was compared with the data, or will be when it is asked for. Large
+    /// sections are not verified unless that is [asked for](crate::Verify), so damage in one that
+    /// is not would go unnoticed.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        !self.unverified
+    }
+
     /// Whether real memory has it, as the system counts that.
     pub(super) fn is_real(&self) -> bool {
         self.claim == Claim::Copy
@@ -165,6 +175,7 @@ fn joined(specs: &[StageSpec]) -> Vec<(Table, Vec<String>)> {
             match same {
                 Some((known, stages)) => {
                     known.floor = known.floor.max(table.floor);
+                    known.unverified &= table.unverified;
                     if stages.last() != Some(&spec.name) {
                         stages.push(spec.name.clone());
                     }
@@ -186,8 +197,8 @@ fn draft(table: &Table, stages: &[String]) -> TablePlan {
             Claim::Assumed { in_order: pages.min() == Some(Pages::Reclaimable { in_order: true }) }
         }
     };
-    let (name, size) = (table.name.clone(), table.size_bytes());
-    TablePlan { name, stages: stages.to_vec(), size, claim, wanted: 0, counted: 0 }
+    let (name, size, unverified) = (table.name.clone(), table.size_bytes(), table.unverified);
+    TablePlan { name, stages: stages.to_vec(), size, claim, unverified, wanted: 0, counted: 0 }
 }
 
 /// The bytes that are counted already.
@@ -255,39 +266,61 @@ pub(super) fn grant(tables: &mut [TablePlan], room: u64, purse: &mut Purse) {
     }
 }
 
-/// The note on tables that are short: `enough` are budgets on which none would be, and on
-/// which no stage would lack workers either; `aside` is what is set aside for items of unknown
-/// size.
-pub(super) fn note(
-    tables: &[TablePlan],
-    enough: [Option<u64>; 2],
-    aside: Option<u64>,
-) -> Option<String> {
+/// Budgets on which tables would not be short, where there are such.
+pub(super) struct Enough {
+    /// The present one.
+    pub(super) budget: u64,
+    /// As the pipeline is.
+    pub(super) tables: Option<u64>,
+    /// So that no stage lacks workers either.
+    pub(super) all: Option<u64>,
+    /// If the pipeline said that items are [small](SMALL_ITEM), and it does not say anything.
+    pub(super) small: Option<u64>,
+    pub(super) by_variable: bool,
+}
+
+/// The note on tables that are short, if any are.
+pub(super) fn note(tables: &[TablePlan], enough: &Enough) -> Option<String> {
     let short = || tables.iter().filter(|table| table.missing() > 0);
     let missing = short().map(TablePlan::missing).reduce(|one, other| one + other)?;
     let names: Vec<_> = short().map(|table| format!("{:?}", table.name)).collect();
-    let enough = match enough {
-        [None, _] => String::new(),
-        [Some(tables), Some(all)] if all > tables => {
-            let (tables, all) = (MemoryVariable(tables), InVariable(all));
-            format!("give {tables} ({all} for all workers, too), ")
-        }
-        [Some(tables), _] => format!("give {}, ", MemoryVariable(tables)),
-    };
-    let aside = match aside {
-        None => String::new(),
-        Some(aside) => format!(
-            "tell how large items get (largest_item), for which {} are set aside, ",
-            Bytes(aside)
-        ),
-    };
+    let them = if names.len() == 1 { "it" } else { "them" };
     Some(format!(
         "look-ups in {} may wait for the disk, hundreds of times as long as they take in memory: {} of \
-         it are not kept there; {enough}{aside}declare how much of it is in use (Table::floor), or \
-         split it",
+         {them} are not kept there. {}; or declare how much of {them} is in use (Table::floor), or work \
+         through {them} in blocks (Blocks)",
         names.join(", "),
-        Bytes(missing)
+        Bytes(missing),
+        enough.told()
     ))
+}
+
+impl Enough {
+    /// The budgets, and what of them is for items of unknown size.
+    fn told(&self) -> String {
+        let Self { by_variable, .. } = *self;
+        let memory = |bytes| Memory { bytes, by_variable };
+        let raised = match (self.tables, self.all) {
+            (None, _) => return "No budget would do".to_owned(),
+            (Some(tables), Some(all)) if all > tables => {
+                format!("{} would do ({} for all workers, too)", memory(tables), memory(all))
+            }
+            (Some(tables), _) => format!("{} would do", memory(tables)),
+        };
+        let said = format!("`.largest_item({})`", InCode(SMALL_ITEM));
+        match self.small {
+            Some(small) if small <= rounded_up(self.budget) => format!(
+                "This budget would do with {said}, if no item is larger, as a quarter is set aside \
+                 for items of unknown size; else {raised}"
+            ),
+            Some(small) if Some(small) < self.tables => format!(
+                "A budget of {raised}, of which a quarter is set aside for items of unknown size; \
+                 with {said}, if no item is larger, {} would do",
+                memory(small)
+            ),
+            _ => format!("A budget of {raised}"),
+        }
+    }
 }
 
 /// The rows of a plan's table of tables.
@@ -308,7 +341,8 @@ pub(super) fn fmt_rows(tables: &[TablePlan], f: &mut fmt::Formatter<'_>) -> fmt:
     for (table, stages) in tables.iter().zip(stages) {
         let (size, counted) = (Bytes(table.size), Bytes(table.counted));
         let (name, why) = (&table.name, table.reason());
-        writeln!(f, "{name:wide$}  {size:>9}  {counted:>9}  {stages:by$}  {why}")?;
+        let verified = if table.is_verified() { "" } else { "; not verified (see Verify)" };
+        writeln!(f, "{name:wide$}  {size:>9}  {counted:>9}  {stages:by$}  {why}{verified}")?;
     }
     Ok(())
 }

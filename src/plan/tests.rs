@@ -64,9 +64,12 @@ fn workers_stop_where_the_items_share_begins_and_the_reason_says_what_is_missing
     // three quarters of 2,800.
     assert_eq!(
         reason,
-        "limited by memory: 2 of 8 fit, 2.0 GiB more would carry all workers of all stages (one \
-         for each core)"
+        "limited by memory: 2 of 8 fit beside a quarter for items (see largest_item), 2.0 GiB more \
+         would carry all workers of all stages (one for each core)"
     );
+    let settings = Settings { largest_item: Some(181 * MIB), ..SETTINGS };
+    let told = super::plan(&Budget::new(GIB, 8), &specs, &settings).expect("two workers fit");
+    assert!(told.stages()[0].reason().starts_with("limited by memory: 2 of 8 fit, "), "{told}");
     let with = |memory: u64| super::plan(&Budget::new(memory, 8), &specs, &SETTINGS);
     let enough = GIB + (2_800 - 724) * MIB;
     assert_eq!(workers(&with(enough).expect("it fits")), [8], "it is as told");
@@ -94,6 +97,13 @@ fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
         assert!(short.to_string().contains(&told), "{told}: {short}");
         assert_eq!(workers(&with(enough).expect("it fits")), [16, 16], "{short}");
         assert_ne!(workers(&with(enough - MIB).expect("it fits")), [16, 16], "{short}");
+        // Whatever the budget, and if it has more than enough.
+        for memory in [short.memory(), enough + GIB] {
+            let plan = with(memory).expect("it fits");
+            assert_eq!(plan.enough_memory(), Some(enough), "{plan:#}");
+        }
+        let row = format!("\nenough        {:>10}   the least memory that carries", Bytes(enough));
+        assert!(format!("{short:#}").contains(&row), "{row}: {short:#}");
     }
 }
 
@@ -153,8 +163,7 @@ fn what_cannot_fit_is_named_with_the_missing_bytes() {
     let text = error.to_string();
     assert!(matches!(error, Error::NoRoom { needed, available, .. }
         if (needed, available) == (3 * GIB, GIB)));
-    for part in
-        ["\"screen\"", "3.0 GiB are needed for its first worker", "(PLIMSOLL_MEMORY=3073MiB"]
+    for part in ["\"screen\"", "3.0 GiB are needed for its first worker", "(`3073 * MIB` would do)"]
     {
         assert!(text.contains(part), "{text}");
     }
@@ -343,7 +352,10 @@ fn the_table_can_be_checked_by_hand() {
         "stages    200.0 MiB   all that they keep",
         "line      824.0 MiB   the rest: what items aboard may hold",
         "reserve     8.0 MiB   the oldest item's part of the line",
-        "window         1000   items aboard at the most; outputs in the source's order",
+        "window         1000   items aboard at the most\n",
+        "source                its items count as 8 B each, their own size (weigh_source tells",
+        "outputs               in the order of the source\n",
+        "threads           3   2 for the cores, 1 for the source; one more watches\n",
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
@@ -354,20 +366,6 @@ fn the_table_can_be_checked_by_hand() {
         ),
         "{text}"
     );
-}
-
-#[test]
-fn what_is_likely_not_meant_is_noted() {
-    let works = |spec: StageSpec| StageSpec { counts_items: true, ..spec };
-    let specs = [works(cpu("load")), works(cpu("last"))];
-    let told = |memory: u64| plan(&Budget::new(memory, 2), &specs, &SETTINGS).expect("it fits");
-    let notes = told(GIB).notes;
-    assert_eq!(notes.len(), 1, "what the last stage makes goes to the sink: {notes:?}");
-    assert!(notes[0].starts_with("outputs of load count as ") && notes[0].contains("`weigh`"));
-    let notes = told(1_000).notes;
-    assert_eq!(notes[1], "the line is only 1000 B: larger items will fail");
-    let weighs = [StageSpec { weighs_outputs: true, ..specs[0].clone() }, specs[1].clone()];
-    assert!(plan(&Budget::new(GIB, 2), &weighs, &SETTINGS).expect("it fits").notes.is_empty());
 }
 
 #[test]

@@ -115,11 +115,17 @@ pub(super) fn workers_by_then(draft: &Draft, one: &Draft, wanted: usize) -> usiz
 }
 
 impl Draft {
-    pub(super) fn tell_what_is_missing(&mut self, short: u64) {
+    /// Where it has fewer workers than it asks for, says so, with the `short` bytes that would carry
+    /// all; `by_quarter`, whether items of unknown size have a quarter meanwhile.
+    pub(super) fn tell_what_is_missing(&mut self, short: u64, by_quarter: bool) {
         let Self { workers, asked, reason, .. } = self;
         if workers < asked {
+            let beside = match by_quarter {
+                true => " beside a quarter for items (see largest_item)",
+                false => "",
+            };
             *reason = format!(
-                "limited by memory: {workers} of {asked} fit, {} more would carry all workers of \
+                "limited by memory: {workers} of {asked} fit{beside}, {} more would carry all workers of \
                  all stages ({reason})",
                 Bytes(short)
             );

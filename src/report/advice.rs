@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use super::memory::is_much_less;
 use super::{Report, StageReport, percent};
-use crate::units::Bytes;
+use crate::units::{Bytes, InCode, InVariable, MIB, or_variable};
+
+/// Of shorter runs nothing is told that is not clear.
+const NOTEWORTHY: Duration = Duration::from_millis(100);
 
 /// What a run was limited by.
 enum Limit<'a> {
     /// The cores; the stage that takes most of their time, and what part.
     Cores(&'a StageReport, f64),
+    /// The cores again, held by a stage whose calls wait for such a part of their time.
+    Held(&'a StageReport, f64),
     /// A stage whose workers were busy for such a part of their time.
     Stage(&'a StageReport, f64),
     Source(f64),
@@ -26,6 +32,11 @@ impl Report {
             Limit::Cores(heaviest, part) => {
                 format!("the cores; {} takes {} of their time", heaviest.name, percent(part))
             }
+            Limit::Held(StageReport { name, .. }, stood) => {
+                let cores = if self.cores == 1 { "the core" } else { "the cores" };
+                let stood = percent(stood);
+                format!("{name}: its calls hold {cores} and waited for {stood} of their time")
+            }
             Limit::Stage(StageReport { name, workers: 1, .. }, busy) => {
                 format!("{name}, busy {} of the time", percent(busy))
             }
@@ -40,6 +51,34 @@ impl Report {
                 format!("{real}memory: workers of {name} waited for it {starved} of the time")
             }
         })
+    }
+
+    /// Whether it was limited by the cores.
+    #[cfg_attr(any(loom, shuttle, steady), allow(dead_code, reason = "nothing predicts there"))]
+    pub(crate) fn is_limited_by_cores(&self) -> bool {
+        matches!(self.limit(), Some(Limit::Cores(..) | Limit::Held(..)))
+    }
+
+    /// Where nothing limited a run of some length clearly, what came closest.
+    pub(super) fn what_came_closest(&self) -> Option<String> {
+        if self.limit().is_some() || self.elapsed < NOTEWORTHY {
+            return None;
+        }
+        let (tightest, busy) = self.tightest()?;
+        let cores = percent(self.share(self.computing() + self.sink_busy, self.cores).min(1.0));
+        let tightest = match tightest {
+            Limit::Source(_) => "the source".to_owned(),
+            Limit::Sink(_) => "the sink".to_owned(),
+            Limit::Stage(StageReport { name, workers, .. }, _) if *workers > 1 => {
+                format!("the {workers} workers of {name}")
+            }
+            Limit::Stage(StageReport { name, .. }, _) => name.clone(),
+            Limit::Cores(..) | Limit::Held(..) | Limit::Memory(..) => return None,
+        };
+        let busy = percent(busy);
+        Some(format!(
+            "calls held the cores for {cores} of the time, {tightest} had work for {busy}"
+        ))
     }
 
     /// What would help against the [`bottleneck`](Self::bottleneck), in the run's own
@@ -62,7 +101,7 @@ impl Report {
     /// ```
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
-        match self.memory.what_to_declare() {
+        match self.memory.what_to_declare(self.by_variable) {
             Some(what) if self.memory.beyond > 0 => Some(what),
             what => self.limit().map(|limit| self.what_helps(&limit)).or(what),
         }
@@ -71,42 +110,53 @@ impl Report {
     /// What would help against `limit`.
     fn what_helps(&self, limit: &Limit<'_>) -> String {
         match limit {
-            Limit::Cores(heaviest, part) => {
-                let (name, cores, part) = (&heaviest.name, self.cores, percent(*part));
-                let of = if cores == 1 { "the core's time" } else { "their time" };
-                let all = if cores == 1 { "1 core is".into() } else { format!("all {cores} are") };
-                let waits = heaviest.what_waiting_takes(self.cores);
-                let what = waits.unwrap_or_else(|| match self.why_not_more_cores() {
-                    None => format!("more cores would help, or a quicker {name}"),
-                    Some(why) => format!("a quicker {name} would help; {why}"),
-                });
-                format!(
-                    "{name} is limited by cores: {all} at work, and it takes {part} of {of}; {what}"
-                )
+            Limit::Cores(StageReport { name, .. }, _) => match self.why_not_more_cores() {
+                None => format!("more cores would help, or a quicker {name}"),
+                Some(why) => format!("a quicker {name} would help; {why}"),
+            },
+            Limit::Held(stage, _) => {
+                stage.what_waiting_takes(self.cores, self.by_variable).unwrap_or_default()
             }
             Limit::Stage(stage, _) => {
                 let there = self.machine_cores.unwrap_or(self.cores);
-                stage.what_more_workers_take(self.cores.min(there))
+                let spares = stage.more.and_then(|_| self.what_declares_too_much());
+                spares.unwrap_or_else(|| {
+                    stage.what_more_workers_take(self.cores.min(there), self.by_variable)
+                })
             }
-            Limit::Source(_) => {
-                "the source is the bottleneck: one thread reads at a time; what it \
-                                 does beside reading could be a stage's, which has more workers"
-                    .to_owned()
-            }
-            Limit::Sink(_) => "the sink is the bottleneck: one thread is in it at a time; what it \
-                               does beside writing could be a stage's, which has more workers"
-                .to_owned(),
+            Limit::Source(_) => self.what_an_end_takes("source", "reads", self.source_busy),
+            Limit::Sink(_) => self.what_an_end_takes("sink", "writes", self.sink_busy),
             Limit::Memory(hungry, _) => self.what_spares_memory(hungry),
+        }
+    }
+
+    /// What would help where the source or the sink, which `does` what it is there for, was
+    /// `busy` all the time.
+    fn what_an_end_takes(&self, end: &str, does: &str, busy: Duration) -> String {
+        // All threads of the process together computed for so much less that it waited.
+        match self.cpu_time.filter(|cpu_time| *cpu_time < busy / 2) {
+            Some(cpu_time) => format!(
+                "the {end} {does} as fast as its device, network or peer lets it: it waited for {} \
+                 of that time at the least; stages and cores would not help",
+                percent(1.0 - cpu_time.as_secs_f64() / busy.as_secs_f64())
+            ),
+            None => format!(
+                "one thread at a time is in the {end}: what it does beside what must be done there \
+                 could be a stage's, which has more workers"
+            ),
         }
     }
 
     fn limit(&self) -> Option<Limit<'_>> {
         let computing = self.computing();
-        if self.share(computing + self.sink_busy, self.cores) > 0.85
-            && let Some(heaviest) = self.that_compute().max_by_key(|stage| stage.worked())
-        {
-            let part = heaviest.worked().as_secs_f64() / computing.as_secs_f64();
-            return Some(Limit::Cores(heaviest, part));
+        let at_work = self.share(computing + self.sink_busy, self.cores);
+        let heaviest = self.that_compute().max_by_key(|stage| stage.worked());
+        let cores = heaviest.map(|stage| match stage.stood_still().filter(|stood| *stood > 0.5) {
+            Some(stood) => Limit::Held(stage, stood),
+            None => Limit::Cores(stage, stage.worked().as_secs_f64() / computing.as_secs_f64()),
+        });
+        if at_work > 0.85 {
+            return cores;
         }
         // Before memory: what piles up before a stage that is always busy fills any
         // memory, and more of it would not help.
@@ -119,7 +169,21 @@ impl Report {
         if starved > 0.25 {
             return Some(Limit::Memory(hungry, starved));
         }
-        (busy > 0.7).then_some(tightest)
+        // Where others keep the cores busy, threads that are woken come to them late.
+        if at_work > 0.5 && self.waited_for_cores() > 0.5 {
+            return cores;
+        }
+        (busy > 0.5).then_some(tightest)
+    }
+
+    /// The part of all that free workers waited for that was a core.
+    fn waited_for_cores(&self) -> f64 {
+        let waits = self.stages.iter().filter(|stage| !stage.fused).map(|stage| {
+            let others = stage.waited_input + stage.waited_downstream + stage.waited_memory;
+            (stage.waited_core.as_secs_f64(), others.as_secs_f64())
+        });
+        let (core, others) = waits.fold((0.0, 0.0), |sum, wait| (sum.0 + wait.0, sum.1 + wait.1));
+        if core > 0.0 { core / (core + others) } else { 0.0 }
     }
 
     /// Who was busy for the largest part of their time, and what part.
@@ -143,6 +207,10 @@ impl Report {
                  declare what is missing, or have the allocator keep less (release_large_blocks)"
             );
         }
+        if let Some(what) = self.what_declares_too_much().or_else(|| self.what_reserves_too_much())
+        {
+            return what;
+        }
         if let Some((light, touched, granted)) = self.memory.lighter_than_declared() {
             let (touched, granted) = (Bytes(touched), Bytes(granted));
             return format!(
@@ -155,6 +223,48 @@ impl Report {
             "{name} is limited by memory: its items wait for their part of the line, {line}; a \
              larger budget would let more of them aboard, or fewer workers of stages that keep much"
         )
+    }
+
+    /// A stage that certainly declares far too much: a part of it is more than all that the
+    /// process ever held.
+    fn what_declares_too_much(&self) -> Option<String> {
+        let real = self.memory.peak_real?;
+        let part = |stage: &StageReport| stage.per_worker.max(stage.shared);
+        let stages = self.stages.iter().filter(|stage| is_much_less(real, part(stage)));
+        let stage = stages.max_by_key(|stage| part(stage))?;
+        let (name, declared, enough) = (&stage.name, part(stage), real.div_ceil(MIB) * MIB);
+        let (what, for_each) = match stage.per_worker == declared {
+            true => ("per_worker", " for each worker"),
+            false => ("shared", ""),
+        };
+        let mut told = format!(
+            "{name} declares {}{for_each}, and the process never held more than {}, mapped files \
+             aside: declare less, {what}({}) at the most",
+            Bytes(declared),
+            Bytes(real),
+            InCode(enough)
+        );
+        if stage.per_worker == declared {
+            told += &or_variable(self.by_variable, "FOOTPRINT", name, InVariable(enough));
+        }
+        Some(told)
+    }
+
+    /// A reserve that is far larger than all that any item needed.
+    fn what_reserves_too_much(&self) -> Option<String> {
+        let (reserve, largest) = (self.reserve, self.largest_step);
+        if !is_much_less(largest, reserve) || reserve < self.line / 4 {
+            return None;
+        }
+        let enough = largest.div_ceil(MIB) * MIB;
+        Some(format!(
+            "{} of the line's {} are kept for the oldest item, and none needed more than {}: \
+             declare largest_item({}), if none does, and the others have the rest",
+            Bytes(reserve),
+            Bytes(self.line),
+            Bytes(largest),
+            InCode(enough)
+        ))
     }
 
     /// The part that `time` is of what so many workers have.
@@ -171,7 +281,7 @@ impl StageReport {
     }
 
     /// What it would take for it to have more workers on `cores`.
-    fn what_more_workers_take(&self, cores: usize) -> String {
+    fn what_more_workers_take(&self, cores: usize, by_variable: bool) -> String {
         let Self { name, workers, asked, more, .. } = self;
         let has =
             if *workers == 1 { "its 1 worker".into() } else { format!("its {workers} workers") };
@@ -182,10 +292,13 @@ impl StageReport {
                  carry {wanted}"
             );
         }
-        let what = match (*workers < cores, self.what_waiting_takes(cores)) {
-            (true, _) => format!(", which is all it asks for; the cores would carry {cores}"),
-            (false, Some(waits)) => format!("; {waits}"),
-            (false, None) => "; if its calls wait rather than compute, more would help".to_owned(),
+        let variable = or_variable(by_variable, "WORKERS", name, cores);
+        let what = match (*workers < cores, self.what_waiting_takes(cores, by_variable)) {
+            (true, _) => format!(
+                ", which is all it asks for; the cores would carry {cores}: workers({cores}){variable}"
+            ),
+            (false, Some(waits)) => return waits,
+            (false, None) => "; a quicker one would help".to_owned(),
         };
         format!("{name} is limited by {has}{what}")
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Report, StageReport, percent};
-use crate::units::stage_variable;
+use crate::units::or_variable;
 
 /// Beside less work than this a share says nothing.
 const LEAST: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ impl Report {
         match (lacked > 8.0 * stood, stood > 8.0 * lacked) {
             (true, false) => "others had it",
             (false, true) => "they waited (disk, page faults, locks)",
-            _ => "others had it, or they waited (disk, page faults, locks)",
+            _ => "others had it or they waited (disk, page faults, locks)",
         }
     }
 
@@ -78,7 +78,9 @@ impl Report {
                 let has = if there == 1 { "1 core".into() } else { format!("{there} cores") };
                 Some(format!("the process may use {has}, fewer than the budget's {}", self.cores))
             }
-            (None, Some(share)) => Some(had_a_core(share)),
+            (None, Some(share)) => {
+                Some(format!("{}, for the rest {}", had_a_core(share), self.what_they_did()))
+            }
             (None, None) => None,
         }
     }
@@ -95,39 +97,37 @@ impl Report {
     pub(super) fn why_they_lacked(&self) -> Option<String> {
         let share = self.lacked_cores()?;
         let (had, did) = (had_a_core(share), self.what_they_did());
-        Some(match self.machine_cores.filter(|there| *there < self.cores) {
-            Some(there) => {
-                format!("{had}; there are {there} for the budget's {}: {did}", self.cores)
-            }
-            None => format!("{had}: {did}"),
-        })
+        let few = self.machine_cores.filter(|there| *there < self.cores);
+        let few = few.map(|there| format!(" ({there} are there for the budget's {})", self.cores));
+        Some(format!("{had}{}; for the rest {did}", few.unwrap_or_default()))
     }
 }
 
 impl StageReport {
     /// What would help a stage on so many cores whose calls wait for most of their time.
-    pub(super) fn what_waiting_takes(&self, cores: usize) -> Option<String> {
+    pub(super) fn what_waiting_takes(&self, cores: usize, by_variable: bool) -> Option<String> {
         let stood = self.stood_still().filter(|stood| *stood > 0.5)?;
         // So many would keep the cores busy, if what they wait for can be had so often at once,
         // which is to be tried step by step.
         let busy = (cores as f64 / (1.0 - stood).max(0.01)).round() as usize;
         let workers = busy.min(4 * cores.max(self.workers)).max(cores.max(self.workers) + 1);
-        let (name, stood) = (stage_variable(&self.name), percent(stood));
-        let what = match self.workers > cores {
-            true => "more of them at a time",
+        let (name, stood) = (&self.name, percent(stood));
+        let variable = or_variable(by_variable, "WORKERS", name, workers);
+        let whose = if self.in_one_go { " and of what runs in one go with it" } else { "" };
+        let more = match self.workers > cores {
+            true => "more of them",
             false => "more workers than cores, which then hold none,",
         };
-        let whose = if self.in_one_go { "what runs in one go there" } else { "its calls" };
-        let their = if self.in_one_go { "its" } else { "their" };
         Some(format!(
-            "{whose} waited for {stood} of {their} time rather than compute; {what} would help: \
-             workers({workers}), or PLIMSOLL_WORKERS_{name}={workers}"
+            "calls of {name}{whose} waited for {stood} of their time: if for a disk or a network, \
+             {more} would help: workers({workers}){variable}; if \
+             for a lock that they share, they would not"
         ))
     }
 }
 
 fn had_a_core(share: f64) -> String {
-    format!("calls had a core {} of their time", percent(share))
+    format!("calls had a core for only {} of their time", percent(share))
 }
 
 #[cfg(test)]
@@ -157,24 +157,28 @@ mod tests {
         let lacked = report(4_100, 4);
         assert_eq!(lacked.core_share(), Some(0.41));
         let text = lacked.to_string();
-        let told = "\n         calls had a core 41 % of their time: others had it, or they waited \
-                    (disk, page faults, locks)\n";
+        let told = "\n         calls had a core for only 41 % of their time; for the rest others had it or \
+                    they waited (disk, page faults, locks)\n";
         assert!(text.contains(told), "{text}");
         let mut page = Vec::new();
         lacked.write_html(&mut page).expect("memory takes all");
         let page = String::from_utf8(page).expect("it is text");
-        assert!(page.contains(">Calls had a core 41 % of their time: others"), "{page}");
+        assert!(
+            page.contains(">Calls had a core for only 41 % of their time; for the rest others"),
+            "{page}"
+        );
         let few = report(4_100, 2).to_string();
-        let told = "41 % of their time; there are 2 for the budget's 4: others had it, or they";
+        let told = "41 % of their time (2 are there for the budget's 4); for the rest others had";
         assert!(few.contains(told), "{few}");
         let mut known = report(4_100, 4);
         for (on_core, told) in [
-            ((0.4, 0.58), ": others had it"),
-            ((0.4, 0.02), ": they waited (disk, page faults, locks)"),
-            ((0.4, 0.3), ": others had it, or they waited (disk, page faults, locks)"),
+            ((0.4, 0.58), "others had it"),
+            ((0.4, 0.02), "they waited (disk, page faults, locks)"),
+            ((0.4, 0.3), "others had it or they waited (disk, page faults, locks)"),
         ] {
             known.stages[0].on_core = Some(on_core);
-            assert_eq!(known.why_they_lacked(), Some(had_a_core(0.41) + told));
+            let told = format!("{}; for the rest {told}", had_a_core(0.41));
+            assert_eq!(known.why_they_lacked(), Some(told));
         }
     }
 

@@ -37,6 +37,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         self.fmt_cores(f)?;
         self.fmt_memory(f)?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "note     {note}"))?;
         writeln!(f)?;
         let widths = self.stages.iter().map(|stage| stage.name.chars().count());
         // As wide as "(source)" at least.
@@ -45,6 +46,9 @@ impl fmt::Display for Report {
         self.fmt_times(f, wide)?;
         if let Some(bottleneck) = self.bottleneck() {
             writeln!(f, "\nlimited by {bottleneck}")?;
+        }
+        if let Some(closest) = self.what_came_closest() {
+            writeln!(f, "\nnot clearly limited: {closest}")?;
         }
         if let Some(suggestion) = self.suggestion() {
             writeln!(f, "what helps: {suggestion}")?;
@@ -115,7 +119,8 @@ impl Report {
             let (set_up, busy) = (stage.set_up.as_secs_f64(), stage.busy.as_secs_f64());
             write!(f, "{name:wide$}  {workers:>7}  {calls:>9}  {set_up:>8.3}  {busy:>8.3}")?;
             if stage.fused {
-                writeln!(f, "  {:>9}  (runs in one go with the stage above)", "")?;
+                let same = if stage.on_core.is_some() { "\"" } else { "" };
+                writeln!(f, "  {same:>9}  (runs in one go with the stage above)")?;
                 continue;
             }
             writeln!(

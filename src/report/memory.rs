@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::{Bytes, InVariable, MIB, stage_variable};
+use crate::units::{Bytes, InCode, InVariable, MIB, or_variable};
 
 /// What real memory was seen to do during a run, and what followed from it.
 ///
@@ -52,8 +52,10 @@ pub struct MemoryReport {
     pub(crate) files: u64,
     /// Time that workers waited for it, all together.
     pub(crate) waited: Duration,
-    /// Whether anybody waited for memory at all.
+    /// Whether anybody waited for memory at all, or had fewer workers for the lack of it.
     pub(crate) hungry: bool,
+    /// What was real when the run began and no ledger stood for.
+    pub(crate) drift_before: u64,
     /// The same of the stage that used least of what was declared for it.
     pub(crate) light: Option<(String, u64, u64)>,
     pub(crate) unused: u64,
@@ -188,12 +190,24 @@ impl fmt::Display for MemoryReport {
             }
         }
         writeln!(f, "; {} of it beyond the ledger at most", Bytes(self.peak_drift))?;
+        if let Some(before) = self.lay_there_before() {
+            writeln!(
+                f,
+                "         {before} were there when the run began: what of it a stage works with is \
+                 to be declared (Footprint::shared)"
+            )?;
+        }
         if let Some(why) = &self.blind {
             writeln!(f, "         looked at no more when this came in between: {why}")?;
         }
         self.fmt_withheld(f)?;
         self.fmt_misjudged(f)
     }
+}
+
+/// Whether `held` is so much less than `declared` that the difference is no chance.
+pub(super) fn is_much_less(held: u64, declared: u64) -> bool {
+    declared > held.saturating_mul(2).saturating_add(NEGLIGIBLE)
 }
 
 /// Less than this is not worth a line.
@@ -239,18 +253,23 @@ impl MemoryReport {
     }
 
     /// What should be declared, where it is clear that more should be.
-    pub(super) fn what_to_declare(&self) -> Option<String> {
+    pub(super) fn what_to_declare(&self, by_variable: bool) -> Option<String> {
         if !self.drifts() {
             return None;
         }
         if let Some((name, touched, _)) = &self.heavy_worker {
             let bytes = touched.div_ceil(MIB) * MIB;
-            let (told, variable, set) = (Bytes(bytes), stage_variable(name), InVariable(bytes));
-            return Some(format!(
-                "declare per_worker({told}) for {name}, or set PLIMSOLL_FOOTPRINT_{variable}={set}"
-            ));
+            let variable = or_variable(by_variable, "FOOTPRINT", name, InVariable(bytes));
+            let told = InCode(bytes);
+            return Some(format!("declare per_worker({told}) for {name}{variable}"));
         }
-        let (name, touched, _) = self.heavy.as_ref()?;
+        let Some((name, touched, _)) = &self.heavy else {
+            return Some(format!(
+                "declare what a stage works with of the {} that were there when the run began: \
+                 Footprint::shared",
+                self.lay_there_before()?
+            ));
+        };
         let touched = Bytes(*touched);
         Some(match &**name {
             "(source)" => {
@@ -258,9 +277,17 @@ impl MemoryReport {
             }
             _ => format!(
                 "declare what a call of {name} needs, {touched}, its output included: \
-                 Footprint::per_item; and what the output holds while it waits: Stage::weigh"
+                 Footprint::per_item; and what the output holds while it waits: Stage::weigh. Or, if \
+                 it is a worker's state that grew: Footprint::per_worker"
             ),
         })
+    }
+
+    /// What was there before the run, if most of the drift is and it is more than a program
+    /// takes for itself.
+    fn lay_there_before(&self) -> Option<Bytes> {
+        let most = self.drift_before > 16 * MIB && self.drift_before > self.peak_drift / 2;
+        most.then_some(Bytes(self.drift_before))
     }
 
     /// Whether real memory is so much more than declared that it is worth a word.
@@ -285,9 +312,10 @@ impl MemoryReport {
             writeln!(
                 f,
                 "         items of {name} look heavier than declared: a call touched {touched} of \
-                 fresh memory, {declared} were declared (per_item)"
+                 fresh memory, {declared} were declared (per_item; per_worker, if its state grew)"
             )?;
         }
+        // Where nobody wanted it there is no harm.
         if self.unused > NEGLIGIBLE && (self.hungry || self.light.is_some()) {
             write!(f, "         {} of what was declared were never used", Bytes(self.unused))?;
             if let Some((name, touched, declared)) = &self.light {
@@ -333,7 +361,7 @@ mod tests {
         assert!(text.contains("workers of model look heavier than declared: the first call"));
         assert!(text.contains(
             "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
-             4.0 MiB were declared (per_item)\n"
+             4.0 MiB were declared (per_item; per_worker, if its state grew)\n"
         ));
         assert!(
             text.contains("90.0 MiB were declared for what it keeps (per_worker) and that call")
@@ -352,12 +380,14 @@ mod tests {
         let told = "it was told to give blocks of 1.0 MiB and more back at once from then on, for the \
                     whole process (release_large_blocks)\n";
         assert!(text.contains(&format!("gave nothing back\n         {told}")), "{text}");
-        let told = |report: &MemoryReport| report.what_to_declare().unwrap_or_default();
+        let told = |report: &MemoryReport| report.what_to_declare(true).unwrap_or_default();
         report.heavy_worker = Some(("big model".to_owned(), 100 * MIB - 5, MIB));
         assert_eq!(
             told(&report),
-            "declare per_worker(100.0 MiB) for big model, or set PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
+            "declare per_worker(100 * MIB) for big model, or PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
         );
+        let bare = "declare per_worker(100 * MIB) for big model";
+        assert_eq!(report.what_to_declare(false).as_deref(), Some(bare), "no variable is heard");
         report.heavy_worker = None;
         assert!(
             told(&report).starts_with("declare what a call of align needs, 40.0 MiB, its output")

@@ -72,7 +72,7 @@ pub use times::ItemTimes;
 /// | `time` | wall time, and what the whole process took of the processors: a quarter of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
 /// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
-/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. `-` is not known, `all` is of all stages that run in one go |
+/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. Therefore it asks for eight workers, though there are four cores: [`workers(8)`](crate::StageBuilder::workers). `-`: not known; `"`: that above is of both, which run in one go |
 /// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
 /// | `limited by` | [`bottleneck`](Self::bottleneck) |
 /// | `what helps` | [`suggestion`](Self::suggestion) |
@@ -97,6 +97,7 @@ pub use times::ItemTimes;
 /// | `kept_bytes`, `tables_bytes`, `line_bytes` | what stages and tables keep, the part of it that is for tables, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
+/// | `notes` | [`notes`](Self::notes) |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
 /// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
 /// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `computed` and `lacked_core` (parts of `busy_seconds`, or null), `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
@@ -120,11 +121,18 @@ pub struct Report {
     pub(crate) sink_busy: Duration,
     /// Items that the sink failed on.
     pub(crate) sink_failed: u64,
+    /// Whether the budget was one that variables change, so that advice may name them.
+    pub(crate) by_variable: bool,
     /// What stages keep, and tables.
     pub(crate) kept: u64,
     /// The part that is for tables.
     pub(crate) for_tables: u64,
     pub(crate) line: u64,
+    /// The oldest item's part of the line.
+    pub(crate) reserve: u64,
+    /// The most that a step's items held and asked for.
+    pub(crate) largest_step: u64,
+    pub(crate) notes: Vec<String>,
     pub(crate) peak_reserved: u64,
     pub(crate) peak_overweight: u64,
     pub(crate) most_aboard: u64,
@@ -229,6 +237,13 @@ impl Report {
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// What the plan noted ([`Plan::notes`](crate::Plan::notes)): variables that no stage heard,
+    /// a table that the budget has no room for.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The most that items weighed, at once, beyond what they had been granted,

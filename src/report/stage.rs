@@ -32,6 +32,9 @@ pub struct StageReport {
     /// About twice as many workers as it had, if it asked for more, and the bytes beyond the
     /// budget that would carry them.
     pub(crate) more: Option<(usize, u64)>,
+    /// Bytes declared for each worker, and for all together.
+    pub(crate) per_worker: u64,
+    pub(crate) shared: u64,
     pub(crate) calls: u64,
     pub(crate) failed: u64,
     pub(crate) busy: Duration,
@@ -101,8 +104,8 @@ impl StageReport {
 
     /// The part of [`busy`](Self::busy) for which its calls computed, 0 to 1: had a core. For
     /// the rest they were [`ready`](Self::lacked_core) and others had it, or they waited: for
-    /// the disk, a page, a lock, the network. Told by Linux, of a sample of the calls; `None`
-    /// elsewhere, and where calls are shorter than half a millisecond or too few. Stages that
+    /// the disk, a page, a lock, the network. Known on Linux, from a sample of the calls;
+    /// `None` elsewhere, and of runs so short that fewer than eight were looked at. Stages that
     /// run in one go share it.
     ///
     /// ```
@@ -183,8 +186,7 @@ impl StageReport {
 
     /// For which part of their time its calls computed, in a cell of a table.
     pub(super) fn told_computed(&self) -> String {
-        let of = if self.in_one_go { " all" } else { "" };
-        self.computed().map_or("-".to_owned(), |part| percent(part) + of)
+        self.computed().map_or("-".to_owned(), percent)
     }
 
     /// Time its workers were at work.

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::file::Inner;
 use super::pages::Kind;
+use super::sealed::IsSlice;
 use super::source::Identity;
+use super::table::Entry;
 use super::{Shared, SharedFile};
 use crate::table::{Extent, MemoryId, Pages, Table};
 
@@ -16,7 +18,7 @@ impl From<&SharedFile> for Table {
     }
 }
 
-impl<D: ?Sized> From<&Shared<D>> for Table {
+impl<D: IsSlice + ?Sized> From<&Shared<D>> for Table {
     fn from(shared: &Shared<D>) -> Self {
         let data: &D = shared;
         if let Some(file) = shared.view.file() {
@@ -25,15 +27,22 @@ impl<D: ?Sized> From<&Shared<D>> for Table {
         let address = std::ptr::from_ref(data).addr();
         let (memory, bytes) = (MemoryId::Own(address), 0..size_of_val(data) as u64);
         let name = format!("{} on the heap", std::any::type_name::<D>());
-        Table { name, extents: vec![Extent { memory, bytes, pages: Pages::Real }], floor: None }
+        Table {
+            name,
+            extents: vec![Extent { memory, bytes, pages: Pages::Real }],
+            floor: None,
+            unverified: false,
+        }
     }
 }
 
 /// The parts of one thing; `kind` names it if it is on the heap.
 pub(super) fn joined<const N: usize>(kind: Option<&str>, parts: [Table; N]) -> Table {
-    let mut joined = Table { name: String::new(), extents: Vec::new(), floor: None };
+    let mut joined =
+        Table { name: String::new(), extents: Vec::new(), floor: None, unverified: false };
     for part in parts {
         joined.name = part.name;
+        joined.unverified |= part.unverified;
         for extent in part.extents {
             // Of a copy, or of a pinned file, each part is the whole.
             if !joined.extents.contains(&extent) {
@@ -94,6 +103,15 @@ impl Inner {
             Some(section) => format!("{file}: {section}"),
             None => file.into_owned(),
         };
-        Table { name, extents, floor: None }
+        let unverified = places.iter().any(|at| self.stays_unverified(*at));
+        Table { name, extents, floor: None, unverified }
+    }
+
+    /// Whether nobody compares the checksum of this array, unless asked to.
+    fn stays_unverified(&self, at: usize) -> bool {
+        let section = &self.entries[at].section;
+        let parts = self.entries.iter().filter(|entry| entry.section == *section);
+        let bytes = parts.map(Entry::bytes).sum();
+        !self.was_verified(at) && !self.verify.when_asked_for(bytes)
     }
 }

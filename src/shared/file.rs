@@ -107,7 +107,7 @@ pub(super) struct Inner {
     /// For the first entry of each section, what was found when it was first looked at
     /// whether it is what its kind promises, by the type that tells it.
     seen: Vec<OnceLock<Box<dyn Any + Send + Sync>>>,
-    verify: Verify,
+    pub(super) verify: Verify,
     pub(super) identity: Identity,
     pub(super) pinned: AtomicBool,
     /// For each entry, whether it was advised that it is read in order.
@@ -399,6 +399,11 @@ impl Inner {
             }
         };
         self.sound[at].get_or_init(look).clone()
+    }
+
+    /// Whether the checksum of an array was found to be right.
+    pub(super) fn was_verified(&self, at: usize) -> bool {
+        self.sound[at].get().is_some_and(Result::is_ok)
     }
 
     /// What `look` finds in the section whose first entry this is. It looks once for each

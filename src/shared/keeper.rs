@@ -6,6 +6,7 @@ use super::Shared;
 use super::element::Element;
 use super::file;
 use super::pages::Memory;
+use super::sealed::IsSlice;
 
 /// What a [`View`](super::pages::View) leads into.
 pub(super) trait Keeper: Send + Sync + 'static {
@@ -24,7 +25,7 @@ impl<T: Element> Keeper for Box<[T]> {}
 
 impl Keeper for Memory {}
 
-impl<D: ?Sized + Sync + 'static> Keeper for Shared<D> {
+impl<D: IsSlice + ?Sized + Sync + 'static> Keeper for Shared<D> {
     fn file(&self) -> Option<&file::Inner> {
         self.view.file()
     }

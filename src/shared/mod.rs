@@ -75,9 +75,7 @@ pub use file::{SectionInfo, SharedFile};
 pub use hand_over::HandOver;
 pub use lists::{SharedBytes, SharedStrs};
 pub use map::{Key, SharedMap};
-#[cfg(target_os = "linux")]
-pub(crate) use pages::thread_cpu_time;
-pub(crate) use pages::{cpu_time, pages_touched, trim_allocator};
+pub(crate) use pages::{cpu_time, pages_touched, thread_cpu_time, trim_allocator};
 pub use prefault::Prefault;
 pub use rows::Rows;
 pub(crate) use rows::sealed::Parts as RowsParts;
@@ -85,6 +83,7 @@ pub use section::Section;
 pub use verify::{VERIFY_AUTO_BYTES, Verify};
 
 use self::pages::View;
+use self::sealed::IsSlice;
 use crate::error::Error;
 
 /// The section of a file that holds one array only.
@@ -122,8 +121,21 @@ const ONLY: &str = "data";
 ///
 /// A mapped file must not be changed in place: [`SharedFile`] tells what can be done
 /// about that, and what each way costs.
-pub struct Shared<D: ?Sized> {
+pub struct Shared<D: IsSlice + ?Sized> {
     view: View<D>,
+}
+
+mod sealed {
+    /// What is in a `Shared`. There is nothing but slices; the bound is there for what the
+    /// compiler says of one that was forgotten.
+    #[diagnostic::on_unimplemented(
+        message = "a `Shared` holds a slice, and `{Self}` is none",
+        label = "not a slice: say `Shared<[{Self}]>`"
+    )]
+    pub trait IsSlice {}
+
+    #[diagnostic::do_not_recommend]
+    impl<T> IsSlice for [T] {}
 }
 
 impl<T: Element> Shared<[T]> {
@@ -194,7 +206,7 @@ impl<T: Element> Shared<[T]> {
     }
 }
 
-impl<D: ?Sized> Shared<D> {
+impl<D: IsSlice + ?Sized> Shared<D> {
     /// The file this is a section of, as its path was given; `None` for data that never
     /// was in a file.
     #[must_use]
@@ -223,7 +235,7 @@ impl<D: ?Sized> Shared<D> {
     }
 }
 
-impl<D: ?Sized> Deref for Shared<D> {
+impl<D: IsSlice + ?Sized> Deref for Shared<D> {
     type Target = D;
 
     #[inline(always)]
@@ -232,7 +244,7 @@ impl<D: ?Sized> Deref for Shared<D> {
     }
 }
 
-impl<D: ?Sized> From<View<D>> for Shared<D> {
+impl<D: IsSlice + ?Sized> From<View<D>> for Shared<D> {
     fn from(view: View<D>) -> Self {
         Self { view }
     }
@@ -255,14 +267,14 @@ impl<T: Element> From<Vec<T>> for Shared<[T]> {
     }
 }
 
-impl<D: ?Sized> Clone for Shared<D> {
+impl<D: IsSlice + ?Sized> Clone for Shared<D> {
     fn clone(&self) -> Self {
         Self { view: self.view.clone() }
     }
 }
 
 /// Says what it is, not what is in it, which may be gigabytes.
-impl<D: ?Sized> fmt::Debug for Shared<D> {
+impl<D: IsSlice + ?Sized> fmt::Debug for Shared<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("data", &std::any::type_name::<D>())

@@ -476,11 +476,14 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     None
 }
 
-/// That of the calling thread, to the moment: what `/proc` tells of one that runs is up to a
-/// tick old.
-#[cfg(target_os = "linux")]
+/// That of the calling thread, to the moment; what `/proc` tells is up to a tick old.
 pub(crate) fn thread_cpu_time() -> Option<Duration> {
-    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+    #[cfg(target_os = "linux")]
+    {
+        clock(libc::CLOCK_THREAD_CPUTIME_ID)
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 #[cfg(target_os = "linux")]

@@ -13,8 +13,13 @@ use crate::error::FormatProblem;
 /// of bytes or texts, a map.
 ///
 /// The trait is sealed: later releases may add kinds of data, other crates cannot.
+#[diagnostic::on_unimplemented(
+    message = "no section of a shared file is taken as `{Self}`",
+    label = "neither a `Shared<[T]>` of elements, a `SharedStrs`, a `SharedBytes` nor a `SharedMap<K, V>`"
+)]
 pub trait Section: sealed::Take {}
 
+#[diagnostic::do_not_recommend]
 impl<S: sealed::Take> Section for S {}
 
 pub(super) mod sealed {

@@ -36,7 +36,7 @@ impl Source {
     /// Opens a file and verifies header and table by reading them, which is safe for
     /// any file.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::SharedIo { action: "open", path: path.to_path_buf(), source };
+        let io = |source| Error::SharedIo { action: "open", path: whole(path), source };
         // Asked before opening too, because opening a pipe waits for its writer.
         let metadata = fallible(|| fs::metadata(path)).map_err(io)?;
         regular(&metadata)
@@ -127,6 +127,11 @@ impl Source {
     pub(super) fn problem(&self, problem: FormatProblem) -> Error {
         Error::SharedFormat { path: self.path.clone(), problem }
     }
+}
+
+/// The path from the root, so that whoever reads an error sees where a file was looked for.
+pub(super) fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// How files are opened for reading.

@@ -208,6 +208,20 @@ pub(super) fn decode(bytes: &[u8], table: u64) -> Result<Vec<Entry>, FormatProbl
 mod tests {
     use super::*;
 
+    #[test]
+    fn of_every_kind_it_is_told_what_to_do_with_it() {
+        let told: Vec<_> = (1..8)
+            .map(|kind| {
+                let found = Kind(kind).name();
+                FormatProblem::Kind { found, expected: "nothing" }.to_string()
+            })
+            .collect();
+        let taken = |told: &&String| told.contains("not nothing; take it as ");
+        assert_eq!(told.iter().filter(taken).count(), 5, "{told:?}");
+        assert!(told[3].ends_with("; write it again by this build"), "{told:?}");
+        assert!(told[6].ends_with("or write it again by this one"), "{told:?}");
+    }
+
     fn entry(section: &str, offset: u64, count: u64) -> Entry {
         Entry {
             section: section.to_owned(),

@@ -10,7 +10,7 @@ use crate::error::{AnyError, BoxError};
 ///
 /// It becomes a [`Stage`], which a [`Pipeline`](crate::Pipeline) takes, by one of the verbs
 /// below: `map`, `try_map`, `filter_map`, `flat_map`, `map_batch`. What is declared of the output
-/// comes after it: [`Stage::weigh`].
+/// comes after the verb, which makes it: [`Stage::weigh`].
 #[must_use = "a stage begins to be one with its verb, such as `map`"]
 pub struct StageBuilder<'env, I> {
     name: String,
@@ -74,13 +74,16 @@ impl<'env, I> StageBuilder<'env, I> {
         self
     }
 
-    /// Gives every worker a state: a model, a scratch, all that a call changes. (The function of a
-    /// stage is called from several threads at once, so it cannot change what it captures: "cannot
-    /// borrow as mutable, as it is a captured variable in a `Fn` closure".) It is built once for each
-    /// worker, by the thread that first needs that worker, and handed to every
-    /// call of it; no two calls share one at a time. Workers are handed from
-    /// thread to thread, so a state is `Send`. Its bytes are declared by
-    /// [`Footprint::per_worker`].
+    /// Gives every worker a state: a model, a scratch, all that a call changes. It is built once
+    /// for each worker, by the thread that first needs that worker, and handed to every call of
+    /// it; no two calls share one at a time. Workers are handed from thread to thread, so a state
+    /// is `Send`. Its bytes are declared by [`Footprint::per_worker`].
+    ///
+    /// Where building it can fail, as a model that is read from a file, it is built by
+    /// [`try_with_state`](Self::try_with_state).
+    ///
+    /// The function of a stage is called from several threads at once, so it cannot change what
+    /// it captures: "cannot borrow as mutable, as it is a captured variable in a `Fn` closure".
     ///
     /// A state that saw a call panic may be half-changed: it is dropped and the
     /// worker begins anew.
@@ -161,6 +164,11 @@ impl<'env, I> StageBuilder<'env, I> {
 /// The verbs of a stage without state.
 impl<'env, I: Send + 'env> StageBuilder<'env, I> {
     /// One output for each item.
+    ///
+    /// `call` is called from several threads at once, so it may read what it captures and not
+    /// change it. What it changes is a state of each worker,
+    /// [`with_state`](Self::with_state); what all calls change together is an atomic or behind
+    /// a lock. So for the other verbs.
     ///
     /// ```
     /// # use plimsoll::{Budget, MIB, Pipeline, Stage};
@@ -285,13 +293,16 @@ impl<'env, I: Send + 'env> StageBuilder<'env, I> {
 }
 
 /// The verbs of a stage with a state: their functions take it first.
-impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
-    /// See [`StageBuilder::map`].
+impl<'env, I: Send + 'env, S> StatefulStageBuilder<'env, I, S> {
+    /// See [`StageBuilder::map`]. `call` is given the worker's state, to change.
     #[must_use]
     pub fn map<O: Send + 'env>(
         self,
         call: impl Fn(&mut S, I) -> O + Send + Sync + 'env,
-    ) -> Stage<'env, I, O> {
+    ) -> Stage<'env, I, O>
+    where
+        S: Send + 'env,
+    {
         self.each(Mapped(call))
     }
 
@@ -300,7 +311,10 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
     pub fn try_map<O: Send + 'env, E: AnyError>(
         self,
         call: impl Fn(&mut S, I) -> Result<O, E> + Send + Sync + 'env,
-    ) -> Stage<'env, I, O> {
+    ) -> Stage<'env, I, O>
+    where
+        S: Send + 'env,
+    {
         self.each(Sorted(move |state: &mut S, item| Fate::from_result(call(state, item))))
     }
 
@@ -309,7 +323,10 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
     pub fn filter_map<O: Send + 'env>(
         self,
         call: impl Fn(&mut S, I) -> Option<O> + Send + Sync + 'env,
-    ) -> Stage<'env, I, O> {
+    ) -> Stage<'env, I, O>
+    where
+        S: Send + 'env,
+    {
         self.each(Sorted(move |state: &mut S, item| Fate::from_option(call(state, item))))
     }
 
@@ -321,6 +338,7 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         call: impl Fn(&mut S, I) -> It + Send + Sync + 'env,
     ) -> Stage<'env, I, O>
     where
+        S: Send + 'env,
         O: Send + 'env,
         It: IntoIterator<Item = O>,
         It::IntoIter: Send + 'env,
@@ -338,7 +356,10 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         self,
         most: usize,
         call: impl Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync + 'env,
-    ) -> Stage<'env, I, O> {
+    ) -> Stage<'env, I, O>
+    where
+        S: Send + 'env,
+    {
         let Self { stage, init } = self;
         let call = Arc::new(Quietly::new(call));
         stage.finish(Some(most), false, move || {
@@ -347,7 +368,10 @@ impl<'env, I: Send + 'env, S: Send + 'env> StatefulStageBuilder<'env, I, S> {
         })
     }
 
-    fn each<O: Send + 'env>(self, verb: impl Loop<S, I, O> + 'env) -> Stage<'env, I, O> {
+    fn each<O: Send + 'env>(self, verb: impl Loop<S, I, O> + 'env) -> Stage<'env, I, O>
+    where
+        S: Send + 'env,
+    {
         let Self { stage, init } = self;
         let verb = Arc::new(Quietly::new(verb));
         stage.finish(None, false, move || {

@@ -133,15 +133,16 @@ impl Stage<'static, (), ()> {
 
 impl<'env, I, O> Stage<'env, I, O> {
     /// Declares what an output holds while it waits for the next stage, bytes: its own size
-    /// and what is behind its pointers. Without it an output counts with its own size alone,
-    /// `size_of::<O>()`.
+    /// and what is behind its pointers. [`Weight`](crate::Weight) knows it of most types; of
+    /// others a closure says it, `.weigh(|hits| (size_of_val(hits) + 8 * hits.len()) as u64)`.
+    /// Without it an output counts with its own size alone, `size_of::<O>()`.
     ///
     /// ```
-    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage, Weight};
     ///
     /// let read = Stage::cpu("read")
     ///     .map(|bytes: usize| vec![0_u8; bytes])
-    ///     .weigh(|data| (size_of_val(data) + data.capacity()) as u64);
+    ///     .weigh(Weight::weight);
     /// let hash = Stage::cpu("hash").map(|data: Vec<u8>| data.len());
     /// let pipeline = Pipeline::new(read).then(hash).build(&Budget::new(64 * MIB, 2))?;
     /// let report = pipeline.run([1 << 20, 2 << 20], drop)?;

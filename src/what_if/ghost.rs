@@ -40,8 +40,8 @@ impl Maker {
 struct Calls {
     clock: VirtualClock,
     crowd: Arc<Mutex<Crowd>>,
-    /// For which part of their time they compute, if that is known.
-    computes: Option<f64>,
+    /// Which stage it is, and for which part of their time they compute, if that is known.
+    computes: Option<(usize, f64)>,
     nanos: Table,
     /// How many children an item has.
     children: Table,
@@ -79,7 +79,7 @@ impl Calls {
     /// How long a call takes among the others that would take `nanos` alone.
     fn in_the_crowd(&self, nanos: f64) -> f64 {
         let now = self.clock.now();
-        self.computes.map_or(nanos, |share| self.crowd.lock().call(now, nanos, share))
+        self.computes.map_or(nanos, |whose| self.crowd.lock().call(now, nanos, whose))
     }
 
     /// Takes a state that is put back by now, the last one first as stages do, or lets the
@@ -260,7 +260,7 @@ fn calls(
     Calls {
         clock: clock.clone(),
         crowd: Arc::clone(crowd),
-        computes: seen.cores.computed(),
+        computes: seen.cores.computed().map(|share| (index, share)),
         nanos: Table::with_mean(&seen.times, expected / together, busy / of),
         children: Table::with_mean(&seen.children, expected, outputs as f64 / of),
         ranks: Ranks::new(expected, together, index as u64),

@@ -10,7 +10,10 @@
 mod crowd;
 mod deck;
 mod ghost;
+#[cfg(feature = "serde")]
+mod json;
 mod prediction;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +22,7 @@ use std::time::Duration;
 
 use crowd::Crowd;
 pub use prediction::Prediction;
+pub use table::Predictions;
 
 use crate::budget::Budget;
 use crate::engine::simulation::{Forecast, Machine, VirtualClock};
@@ -73,7 +77,7 @@ impl Report {
     /// | of | assumed |
     /// |---|---|
     /// | calls | as long as they were, wherever they run: caches and the bandwidth of memory are as fast for many cores as for those of this run, and so are disks and whatever calls wait for |
-    /// | other programs | none. For how long calls were ready to run and had no core is told by Linux, and left out; elsewhere, and where all calls take less than 500 us, a machine that others keep busy is as busy then |
+    /// | other programs | none. For how long calls were ready to run and had no core is known on Linux, from a sample of the calls, and left out; elsewhere a machine that others keep busy is as busy then |
     /// | light items, which were timed many together ([`ItemTimes::together`](crate::ItemTimes::together)) | neighbours take the mean of those that were timed together |
     /// | the order of items | random: no heavy ones at the end, no phases |
     /// | bytes of an item (its weight, what calls ask for) | who is large for one stage is large for all, until a `flat_map` |
@@ -124,13 +128,7 @@ impl Report {
     ///
     /// As [`what_if`](Self::what_if).
     pub fn what_if_items(&self, budget: &Budget, items: u64) -> Result<Prediction, Error> {
-        let basis = self.basis.as_ref().and_then(|basis| basis.downcast_ref::<Basis>());
-        let basis = basis.filter(|basis| basis.source.read > 0).ok_or_else(|| Error::Setting {
-            what: "the number of items read",
-            whose: "the run".to_owned(),
-            value: 0,
-            rule: "a prediction goes by what items took, so it must be at least 1",
-        })?;
+        let basis = seen(self)?;
         let simulated = items.min(most_items(basis));
         let (forecast, plan) = play(basis, budget, simulated)?;
         let mut elapsed = forecast.report.elapsed();
@@ -143,6 +141,17 @@ impl Report {
         }
         Ok(Prediction::new(forecast, plan, (items, simulated), elapsed, lacked(basis)))
     }
+}
+
+/// What the run was seen to do.
+fn seen(report: &Report) -> Result<&Basis, Error> {
+    let basis = report.basis.as_ref().and_then(|basis| basis.downcast_ref::<Basis>());
+    basis.filter(|basis| basis.source.read > 0).ok_or_else(|| Error::Setting {
+        what: "the number of items read",
+        whose: "the run".to_owned(),
+        value: 0,
+        rule: "a prediction goes by what items took, so it must be at least 1",
+    })
 }
 
 /// For which part of their time the calls that were looked at were ready and had no core.
@@ -169,7 +178,7 @@ fn most_items(basis: &Basis) -> u64 {
 /// Plays a run of `items` items on `budget`.
 fn play(basis: &Basis, budget: &Budget, items: u64) -> Result<(Forecast, Plan), Error> {
     let clock = VirtualClock::new();
-    let crowd = Arc::new(Mutex::new(Crowd::on(budget.cores())));
+    let crowd = Arc::new(Mutex::new(Crowd::on(budget.cores(), basis.stages.len())));
     let pipeline = ghost::pipeline(basis, items, &clock, &crowd).build(budget)?;
     let (source, sink) = (ghost::source(basis, items, &clock), ghost::sink(basis, &clock));
     let forecast = pipeline.job().simulate(source, sink, &clock, &Machine::TYPICAL)?;

@@ -19,6 +19,14 @@ use crate::units::Bytes;
 ///
 /// What its plan [notes](Plan::notes) is repeated there, a table that does not fit above all: it
 /// would slow calls down, and is not predicted.
+///
+/// # JSON
+///
+/// With the feature `serde` a prediction can be serialized: `items`, `simulated_items`,
+/// `elapsed_seconds`, `items_per_second`, `peak_bytes`, `peak_reserved_bytes`, `lacks_tables`,
+/// `limited_by` (in words, or null), `lacked_core` (the part of their time that calls of the run
+/// had no core, or null), `plan` ([`Plan`]). Fields may be added in any release; these keep their
+/// names and meanings until the next breaking one.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     plan: Plan,
@@ -27,6 +35,7 @@ pub struct Prediction {
     elapsed: Duration,
     held: u64,
     bottleneck: Option<String>,
+    by_cores: bool,
     /// For which part of their time calls of the run were ready and had no core.
     lacked: Option<f64>,
 }
@@ -41,7 +50,8 @@ impl Prediction {
     ) -> Self {
         let Forecast { report, .. } = forecast;
         let (held, bottleneck) = (report.peak_reserved(), report.bottleneck());
-        Self { plan, items, simulated, elapsed, held, bottleneck, lacked }
+        let by_cores = report.is_limited_by_cores();
+        Self { plan, items, simulated, elapsed, held, bottleneck, by_cores, lacked }
     }
 
     /// How the pipeline would use the budget.
@@ -64,7 +74,8 @@ impl Prediction {
     }
 
     /// Wall time from the start of the run to its end, the building of workers' states
-    /// included.
+    /// included. Of a budget that [lacks room for tables](Self::lacks_tables) it is that of one
+    /// that does not.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
@@ -86,7 +97,7 @@ impl Prediction {
 
     /// The most memory that the run would stand for, bytes: what the plan sets aside for
     /// stages and tables, and what items are granted at once beside it. As declared: what
-    /// [`Report::what_if`](crate::Report::what_if) assumes of real memory is told there.
+    /// [`Report::what_if`](crate::Report::what_if) assumes of real memory is said there.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.plan.memory() - self.plan.line() + self.held
@@ -97,6 +108,25 @@ impl Prediction {
     #[must_use]
     pub fn bottleneck(&self) -> Option<&str> {
         self.bottleneck.as_deref()
+    }
+
+    /// The same, if it is not the cores.
+    pub(super) fn other_limit(&self) -> Option<&str> {
+        self.bottleneck().filter(|_| !self.by_cores)
+    }
+
+    /// For which part of their time calls of the run were ready and had no core, which is left
+    /// out; `None` where that is not known.
+    #[cfg(feature = "serde")]
+    pub(super) fn lacked(&self) -> Option<f64> {
+        self.lacked
+    }
+
+    /// Whether a table that is to stay in memory does not fit: look-ups would wait for the disk,
+    /// which the [time](Self::elapsed) does not foresee.
+    #[must_use]
+    pub fn lacks_tables(&self) -> bool {
+        self.plan.tables().iter().any(|table| table.missing() > 0)
     }
 }
 

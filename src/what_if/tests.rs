@@ -361,7 +361,12 @@ fn a_prediction_repeats_what_its_plan_notes() {
         let memory = MemoryId::File { device: 1, inode: 1, length: 0, checksum: 0 };
         let pages = Pages::Reclaimable { in_order: false };
         let extents = vec![Extent { memory, bytes: 0..305 * MIB, pages }];
-        let stage = Footprint::table(Table { name: "index".to_owned(), extents, floor: None });
+        let stage = Footprint::table(Table {
+            name: "index".to_owned(),
+            extents,
+            floor: None,
+            unverified: false,
+        });
         let stage = Stage::memory("a", stage);
         Pipeline::new(stage.map(takes(clock, |_| MS)))
     };
@@ -373,4 +378,79 @@ fn a_prediction_repeats_what_its_plan_notes() {
     assert!(note.contains("57.5 MiB of it are not kept there"), "{note}");
     let text = short.to_string();
     assert!(text.contains(&format!("\nnote: {note}\ncalls are taken to be")), "{text}");
+}
+
+#[test]
+fn a_table_says_what_fits_and_where_more_cores_end() {
+    let build = |clock: &VirtualClock| {
+        let read = Stage::memory("read", Footprint::none()).workers(1).map(takes(clock, |_| MS));
+        let model = Stage::memory("model", Footprint::per_worker(400 * MIB));
+        Pipeline::new(read.weigh(|_| 8)).then(model.map(takes(clock, |_| 6 * MS)))
+    };
+    let report = run(build, &Budget::new(GIB, 1), 400);
+    let table = report.what_if_table(&[1, 2, 4, 16], &[256 * MIB, GIB, 8 * GIB], 5_000);
+    let table = table.expect("items were read");
+    let told = |cores, memory| table.get(cores, memory).expect("it was asked for");
+    assert!(matches!(told(1, 256 * MIB), Err(Error::NoRoom { .. })));
+    let two = told(16, GIB).expect("two workers fit").elapsed();
+    assert!((14_500..16_000).contains(&two.as_millis()), "{two:?}");
+    assert!(table.get(3, GIB).is_none() && table.get(1, MIB).is_none());
+    assert_eq!(table.iter().filter(|(.., told)| told.is_ok()).count(), 8);
+    let text = table.to_string();
+    let heads = "cores       256.0 MiB         1.0 GiB         8.0 GiB\n    1    does not fit ";
+    assert!(text.starts_with(heads), "{text}");
+    // Two workers of the model keep up with four cores, and with any more.
+    let end = "with 16 cores and 8.0 GiB limited by read, busy ";
+    assert!(text.lines().last().is_some_and(|last| last.starts_with(end)), "{text}");
+}
+
+#[test]
+fn a_budget_without_room_for_a_table_is_marked() {
+    let build = |clock: &VirtualClock| {
+        let extents = vec![Extent {
+            memory: MemoryId::File { device: 0, inode: 1, length: 2, checksum: 3 },
+            bytes: 0..300 * MIB,
+            pages: Pages::Reclaimable { in_order: false },
+        }];
+        let table = Footprint::table(Table {
+            name: "t".to_owned(),
+            extents,
+            floor: None,
+            unverified: false,
+        });
+        Pipeline::new(Stage::memory("look up", table).map(takes(clock, |_| MS)))
+    };
+    let report = run(build, &Budget::new(GIB, 1), 100);
+    let table = report.what_if_table(&[1], &[100 * MIB, GIB], 100).expect("items were read");
+    let lacks = |(.., told): (usize, u64, Result<&Prediction, &Error>)| {
+        told.expect("it fits, if not whole").lacks_tables()
+    };
+    assert_eq!(table.iter().map(lacks).collect::<Vec<_>>(), [true, false]);
+    let text = table.to_string();
+    let cells: Vec<_> = text.split_whitespace().skip(5).take(6).collect();
+    assert_eq!(cells, ["1", "0.1", "s", "*", "0.1", "s"], "{text}");
+    assert!(text.contains("\n* a table does not fit; look-ups that wait for the disk"), "{text}");
+}
+
+#[test]
+#[cfg(feature = "serde")]
+fn a_prediction_is_json() {
+    let report = run(even, &Budget::new(GIB, 1), 1_000);
+    let prediction = report.what_if(&Budget::new(GIB, 2)).expect("it fits");
+    let told = serde_json::to_value(&prediction).expect("it can be written");
+    let names: Vec<_> = told.as_object().expect("it has fields").keys().cloned().collect();
+    let wanted = [
+        "elapsed_seconds",
+        "items",
+        "items_per_second",
+        "lacked_core",
+        "lacks_tables",
+        "limited_by",
+        "peak_bytes",
+        "peak_reserved_bytes",
+        "plan",
+        "simulated_items",
+    ];
+    assert_eq!(names, wanted);
+    assert_eq!((&told["items"], &told["plan"]["cores"]), (&1_000.into(), &2.into()));
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use plimsoll::{CancelToken, ItemError, Pipeline, Report, RunError};
+use plimsoll::{CancelToken, Cause, ItemError, Pipeline, Report, RunError};
 
 use super::{Case, Event, Expected, Failure, Item};
 use crate::common::adds_up;
@@ -11,7 +11,12 @@ use crate::common::adds_up;
 pub(crate) type Piped = Pipeline<'static, Item, Item>;
 
 fn told(error: &ItemError) -> Failure {
-    (error.item().clone(), error.stage().to_owned(), error.cause().to_string())
+    let mut cause = error.cause().to_string();
+    if let Cause::TooLarge { way_out, .. } = error.cause() {
+        // What would help is the planner's to find.
+        cause = cause.replace(&format!("; {way_out}"), "");
+    }
+    (error.item().clone(), error.stage().to_owned(), cause)
 }
 
 /// All outputs and all failures are those expected.

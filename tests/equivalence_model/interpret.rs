@@ -74,10 +74,7 @@ fn too_large(needed: u64, allowed: u64, weighs: u64, index: usize) -> String {
         0 => format!(": it weighs {}, as the source gave it", Bytes(weighs)),
         _ => format!(": it weighs {}, as stage \"stage {}\" made it", Bytes(weighs), index - 1),
     };
-    format!(
-        "needs {more}, more than the {most} that one item may have{made}; declare \
-         `largest_item({needed})` or more, raise the budget (PLIMSOLL_MEMORY) or split the item"
-    )
+    format!("needs {more}, more than the {most} that one item may have{made}, or split the item")
 }
 
 /// An item on its way, as the ledger sees it.

@@ -280,6 +280,22 @@ fn large_sections_begin_where_huge_pages_do() {
 }
 
 #[test]
+fn a_path_that_leads_nowhere_is_told_from_the_root() {
+    let here = std::env::current_dir().expect("a test runs somewhere");
+    let told = |outcome: Result<(), Error>| outcome.expect_err("there is none").to_string();
+    let text = told(SharedFile::open("no-such.plim").map(drop));
+    let place = here.join("no-such.plim").display().to_string();
+    assert!(text.starts_with(&format!("cannot open {place}: ")), "{text}");
+    let text = told(SharedFile::create("no-such-place/a.plim").map(drop));
+    let place = here.join("no-such-place").display().to_string();
+    assert!(text.starts_with(&format!("cannot create {place}")), "{text}");
+    assert!(
+        text.ends_with(&format!("; the directory {place} is missing: make it first")),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_cannot_be_a_file_is_told_with_its_section() {
     let (directory, path) = place();
     let writer = SharedFile::create(&path).unwrap();

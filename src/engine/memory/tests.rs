@@ -444,7 +444,7 @@ fn nothing_is_withheld_any_more_when_sight_is_lost() {
 fn plan_with_tables() -> Plan {
     let table = |memory, mib: u64, pages| {
         let extents = vec![Extent { memory, bytes: 0..mib * MIB, pages }];
-        Footprint::table(Table { name: "t".to_owned(), extents, floor: None })
+        Footprint::table(Table { name: "t".to_owned(), extents, floor: None, unverified: false })
     };
     let file = MemoryId::File { device: 0, inode: 1, length: 2, checksum: 3 };
     let mapped = table(file, 200, Pages::Reclaimable { in_order: false });

@@ -76,7 +76,8 @@ fn of_writers(path: &Path) -> Vec<Error> {
     writer.slice("lengths").and_then(|slice| slice.fill([4_u64, 5])).expect("it can be written");
     let Err(taken) = writer.slice::<u64>("lengths") else { panic!("the name is taken") };
     writer.finish().expect("it can be finished");
-    vec![busy, taken]
+    let nowhere = path.with_file_name("none").join("table.plim");
+    vec![busy, taken, SharedFile::create(nowhere).expect_err("there is no such directory")]
 }
 
 /// What cannot be had of a sound file, or of none.

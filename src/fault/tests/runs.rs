@@ -38,7 +38,7 @@ fn assert_is_whole(report: &Report) {
 
 #[track_caller]
 fn assert_names_the_thread(error: &Error, wanted: (usize, usize)) {
-    let Error::Spawn { index, threads, source } = error else { panic!("{error}") };
+    let Error::Spawn { index, threads, source, .. } = error else { panic!("{error}") };
     assert_eq!((*index, *threads), wanted);
     assert_eq!((source.kind(), source.to_string()), (io::ErrorKind::Other, PLANNED.to_owned()));
 }

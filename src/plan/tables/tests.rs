@@ -13,6 +13,7 @@ fn part(file: u64, bytes: Range<u64>, pages: Pages) -> Table {
         name: format!("{file}.plim"),
         extents: vec![Extent { memory, bytes, pages }],
         floor: None,
+        unverified: false,
     }
 }
 
@@ -46,7 +47,10 @@ fn a_mapped_table_counts_as_a_whole_where_there_is_room() {
     assert_eq!((plan.shared(), plan.files(), plan.reclaimable()), (0, 200 * MIB, 200 * MIB));
     assert_eq!(plan.tables()[0].reason(), "all of it, for look-ups at random");
     let text = plan.to_string();
-    assert!(text.contains("the 200.0 MiB for mapped tables are none of its"), "{text}");
+    assert!(
+        text.contains("\n                      mapped tables, 200.0 MiB, are no part of it\n"),
+        "{text}"
+    );
     assert!(!text.contains("note:"), "{text}");
 }
 
@@ -61,8 +65,10 @@ fn a_table_of_1_gib_in_a_budget_of_256_mib_is_warned_of() {
         "1.plim    1.0 GiB  192.0 MiB  a        what there is room for; look-ups at random need",
         "tables    192.0 MiB   what of them is to stay in memory",
         "note: look-ups in \"1.plim\" may wait for the disk",
-        ": 832.0 MiB of it are not kept there; give PLIMSOLL_MEMORY=1366MiB, tell how large items \
-         get (largest_item), for which 64.0 MiB are set aside, declare how much of it is in use",
+        ": 832.0 MiB of it are not kept there. A budget of `1366 * MIB` would do, of which a quarter \
+         is set aside for items of unknown size; with `.largest_item(MIB)`, if no item is larger, \
+         `1027 * MIB` would do; or declare how much of it is in use (Table::floor), or work through \
+         it in blocks (Blocks)\n",
     ] {
         assert!(text.contains(told), "no {told:?} in\n{text}");
     }
@@ -70,6 +76,13 @@ fn a_table_of_1_gib_in_a_budget_of_256_mib_is_warned_of() {
     assert_eq!((counted(&enough), enough.tables()[0].missing()), (vec![1_024], 0));
     let less = on(1_365 * MIB, &using([mapped(1, GIB)]));
     assert!(less.tables()[0].missing() > 0, "it is the least, as told");
+    let small = Settings { largest_item: Some(MIB), ..SETTINGS };
+    let missing = |memory| {
+        let budget = Budget::new(memory, 2);
+        let plan = super::super::plan(&budget, &using([mapped(1, GIB)]), &small);
+        plan.expect("it fits").tables()[0].missing()
+    };
+    assert_eq!((missing(1_027 * MIB), missing(1_026 * MIB)), (0, MIB), "and so is this");
 }
 
 #[test]
@@ -85,6 +98,7 @@ fn what_would_carry_all_workers_counts_tables_that_are_short() {
     let carried = on(400 * MIB + missing, &specs).stages()[0].workers();
     assert_eq!(carried, 3, "two come before the table, as an eighth of it is as much");
     assert_eq!(on(enough, &specs).stages()[0].workers(), 4);
+    assert_eq!(short.enough_memory(), Some(enough.div_ceil(MIB) * MIB));
     assert_ne!(on(enough - 2 * MIB, &specs).stages()[0].workers(), 4);
     let told = format!("{} more would carry all workers", Bytes(enough - 400 * MIB));
     assert!(short.stages()[0].reason().contains(&told), "{told}: {short}");
@@ -195,7 +209,9 @@ fn light_workers_come_before_a_table_that_does_not_quite_fit() {
     // 328.5 MiB beside the first worker, less a quarter and 10.5 for the others.
     assert_eq!(short.tables()[0].counted(), (3_285 * MIB / 10) * 3 / 4 - 21 * MIB / 2);
     let note = &short.notes()[0];
-    assert!(note.contains("give PLIMSOLL_MEMORY=423MiB, tell how large"), "{note}");
+    let told = "kept there. This budget would do with `.largest_item(MIB)`, if no item is larger, as a \
+                quarter is set aside for items of unknown size; else `423 * MIB` would do; or declare";
+    assert!(note.contains(told), "{note}");
     let whole = on(423 * MIB, &specs);
     assert!(whole.notes().is_empty() && whole.tables()[0].missing() == 0, "{whole}");
     assert_eq!(whole.stages()[0].workers(), 8, "{whole}");
@@ -230,9 +246,9 @@ fn no_larger_budget_takes_from_a_table_what_a_smaller_one_had_room_for() {
     }
     assert_eq!(counted, 305 * MIB);
     let short = on(400 * MIB, &specs);
-    let [with_table, with_all] = [459, 607].map(|memory| format!("{memory}MiB"));
-    let told = format!("give PLIMSOLL_MEMORY={with_table} ({with_all} for all workers, too), tell");
-    assert!(short.notes()[0].contains(&told), "{told}: {}", short.notes()[0]);
+    let told = "else `459 * MIB` would do (`607 * MIB` for all workers, too); or declare";
+    assert_eq!(short.enough_memory(), Some(607 * MIB));
+    assert!(short.notes()[0].contains(told), "{told}: {}", short.notes()[0]);
     let all = on(607 * MIB, &specs);
     assert_eq!((all.stages()[0].workers(), all.tables()[0].missing()), (100, 0), "{all}");
 }
@@ -251,7 +267,7 @@ fn real_memory_has_copies_and_nothing_else() {
     let own = |address, bytes| {
         let memory = MemoryId::Own(address);
         let extents = vec![Extent { memory, bytes: 0..bytes, pages: Pages::Real }];
-        Table { name: "a heap".to_owned(), extents, floor: None }
+        Table { name: "a heap".to_owned(), extents, floor: None, unverified: false }
     };
     let tables = [own(1, 10 * MIB), own(1, 10 * MIB), own(2, MIB), mapped(1, MIB).floor(MIB)];
     let plan = on(

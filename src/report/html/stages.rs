@@ -64,7 +64,10 @@ fn fmt_stage(f: &mut fmt::Formatter<'_>, stage: &StageReport, elapsed: Duration)
         times[2..].fill(Duration::ZERO);
     }
     fmt_bar(f, times, elapsed.as_secs_f64() * *workers as f64)?;
-    let computed = if stage.fused { String::new() } else { stage.told_computed() };
+    let computed = match stage.fused && stage.on_core.is_some() {
+        true => "\u{2033}".to_owned(),
+        false => stage.told_computed(),
+    };
     write!(f, "<td>{}</td><td>{computed}</td>", Brief(stage.busy))?;
     fmt_times(f, stage.times.as_ref())?;
     f.write_str("</tr>\n")

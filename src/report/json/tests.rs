@@ -29,6 +29,8 @@ fn report() -> Report {
         workers: 2,
         asked: 8,
         more: Some((4, 3 << 30)),
+        per_worker: 67,
+        shared: 68,
         calls: 50,
         failed: 64,
         busy: time(19_500),
@@ -59,6 +61,7 @@ fn report() -> Report {
         beside: Beside::default(),
     };
     Report {
+        by_variable: true,
         read: 1,
         children: 2,
         delivered: 3,
@@ -77,6 +80,9 @@ fn report() -> Report {
         kept: 14,
         for_tables: 9,
         line: 15,
+        reserve: 65,
+        largest_step: 66,
+        notes: vec!["no stage hears PLIMSOLL_WORKERS_X".to_owned()],
         peak_reserved: 16,
         peak_overweight: 17,
         most_aboard: 18,
@@ -121,6 +127,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "source_busy_seconds": 1.5, "sink_busy_seconds": 2.5, "sink_failed": 65, "kept_bytes": 14, "tables_bytes": 9,
         "line_bytes": 15, "peak_reserved_bytes": 16, "peak_overweight_bytes": 17,
         "most_aboard": 18, "peak_resident_bytes": 19,
+        "notes": ["no stage hears PLIMSOLL_WORKERS_X"],
         "limited_by": "screen: its 2 workers were busy 99 % of the time",
         "suggestion":
             "screen is limited by memory: 2 of 8 workers fit; 3.0 GiB more would carry 4",

@@ -97,7 +97,7 @@ impl Core {
             return Err(self.problem(name, "a file has at most 16,384 sections"));
         }
         if !state.names.insert(name.to_owned()) {
-            return Err(self.problem(name, "another has its name"));
+            return Err(self.problem(name, "another has its name; give it one of its own"));
         }
         state.open.insert(name.to_owned());
         Ok(())

@@ -30,6 +30,7 @@ use self::temporary::{Refusal, Temporary, sync_directory};
 use super::element::Element;
 use super::header::{HEADER_BYTES, Header};
 use super::map::Key;
+use super::source::whole;
 use super::table::Entry;
 use crate::error::Error;
 use crate::units::{Bytes, MIB};
@@ -161,7 +162,7 @@ impl SharedFileWriter {
                 Err(Error::SharedBusy { path: path.to_path_buf(), temporary })
             }
             Err(Refusal::Io(source)) => {
-                Err(Error::SharedIo { action: "create", path: path.to_path_buf(), source })
+                Err(Error::SharedIo { action: "create", path: whole(path), source })
             }
         }
     }

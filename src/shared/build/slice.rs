@@ -58,7 +58,9 @@ impl<T: Element> SliceWriter<T> {
         Ok(count)
     }
 
-    /// Appends elements and completes the section; returns the number of its elements.
+    /// Appends elements, values or references, and completes the section; returns the number of
+    /// its elements. References alone do not say what the element is ("type annotations needed"):
+    /// name it, `file.slice::<Row>("rows")?.fill(&rows)?`.
     ///
     /// # Errors
     ///
