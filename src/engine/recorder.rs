@@ -46,8 +46,7 @@ impl Recorder {
         let queues = starts.map(|stage| (stage < plan.stages.len()).then_some(stage)).collect();
         let segments = plan.stages.iter().map(|stage| &plan.segments[stage.segment]);
         let waiting = segments.map(|segment| segment.waits).collect();
-        let (plan, notes) = (plan.to_string(), plan.notes().to_vec());
-        Recording { tracks, samples, queues, waiting, plan, notes }
+        Recording { tracks, samples, queues, waiting, plan: plan.to_string() }
     }
 }
 

@@ -136,6 +136,13 @@ fn where_nothing_limits_clearly_what_came_closest_is_told() {
     let told = "\nnot clearly limited: calls held the cores for 50 % of the time, the 2 workers of \
                 parse had work for 30 %\n";
     assert!(report.to_string().ends_with(told), "{report}");
+    let mut page = Vec::new();
+    report.write_html(&mut page).expect("memory takes all");
+    let page = String::from_utf8(page).expect("it is text");
+    assert!(
+        page.contains("<p class=\"limit\">Not clearly limited: calls held the cores"),
+        "{page}"
+    );
     report.sink_busy = Duration::from_secs(4);
     let text = report.to_string();
     assert!(

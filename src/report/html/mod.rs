@@ -95,10 +95,14 @@ impl Report {
             writeln!(f, "<p class=\"hint\">{}</p>", Html(&stamp.to_string()))?;
         }
         let (bottleneck, suggestion) = (self.bottleneck(), self.suggestion());
-        if bottleneck.is_some() || suggestion.is_some() {
+        let closest = self.what_came_closest();
+        if bottleneck.is_some() || closest.is_some() || suggestion.is_some() {
             f.write_str("<p class=\"limit\">")?;
             if let Some(bottleneck) = bottleneck {
                 write!(f, "Limited by <b>{}</b>.", Html(&bottleneck))?;
+            }
+            if let Some(closest) = closest {
+                write!(f, "Not clearly limited: {}.", Html(&closest))?;
             }
             if let Some(suggestion) = suggestion {
                 write!(f, " <span>What helps: {}.</span>", Html(&suggestion))?;
@@ -133,7 +137,7 @@ impl Report {
         for stall in &self.stalls {
             writeln!(f, "<p class=\"stall\">Stalled: {}.</p>", Html(&stall.told_later()))?;
         }
-        for note in self.recording.iter().flat_map(|recording| &recording.notes) {
+        for note in &self.notes {
             writeln!(f, "<p class=\"note\">The plan notes: {}.</p>", Html(note))?;
         }
         f.write_str("</header>\n")

@@ -26,8 +26,6 @@ pub(crate) struct Recording {
     pub(crate) waiting: Vec<bool>,
     /// The plan, as it was printed.
     pub(crate) plan: String,
-    /// What it noted.
-    pub(crate) notes: Vec<String>,
 }
 
 /// Spans that all tracks of a run keep together, 32 bytes each; and one of them at the
