@@ -239,7 +239,7 @@ fn what_is_declared_too_small_is_what_helps() {
     let mut page = Vec::new();
     quiet.write_html(&mut page).expect("memory takes all");
     let page = String::from_utf8(page).expect("it is text");
-    assert!(page.contains("<p class=\"limit\"> <span>What helps: declare per_worker("), "{page}");
+    assert!(page.contains(" <span>What helps: declare per_worker("), "{page}");
     quiet.stages[0].busy = Duration::from_secs(19);
     assert!(suggested(&quiet).starts_with("more cores"), "it stays in the budget");
     quiet.memory.beyond = 1;
