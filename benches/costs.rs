@@ -1,4 +1,5 @@
-//! What the machinery costs where it does nothing else: a permit, a run, a step.
+//! What the machinery costs where it does nothing else: a permit, a run, a step; and what it costs
+//! to be told of a run.
 //!
 //! ```sh
 //! cargo bench --bench costs             # medians of many rounds
@@ -10,10 +11,11 @@
 //! one can, too.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use plimsoll::{Budget, Footprint, GIB, KIB, MIB, Pipeline, Stage};
+use plimsoll::{Budget, Footprint, GIB, KIB, MIB, Monitor, Pipeline, Stage};
 
 mod common;
 use common::{median, take_flag, take_value, time};
@@ -39,6 +41,65 @@ fn main() {
     row("run of no items by 8 workers, from start to stop", rounds, run);
     row("run of 8,000 items by 8 workers, none of which does anything", rounds, full_run);
     row("one step of six of an item on its own: pulled, 4 calls, delivered", rounds, step);
+    println!("\n| 10,000 items of 20 us, two stages, two cores | median | to one that is not |");
+    println!("|---|--:|--:|");
+    let rounds = rounds.min(31);
+    for (what, watched) in [
+        ("recorded", Watched { record: true, ..Watched::default() }),
+        ("watched: a snapshot every 10 ms", Watched { snapshots: true, ..Watched::default() }),
+        ("told of stalls", Watched { stalls: true, ..Watched::default() }),
+    ] {
+        pair(what, rounds, watched);
+    }
+}
+
+/// What a run is asked to tell.
+#[derive(Clone, Copy, Default)]
+struct Watched {
+    record: bool,
+    snapshots: bool,
+    stalls: bool,
+}
+
+/// Prints what runs take that are watched, and the median of what each takes to its neighbour
+/// that is not: in turns, so that both see the same machine.
+fn pair(what: &str, rounds: usize, watched: Watched) {
+    let pairs: Vec<_> =
+        (0..rounds).map(|_| (of_20_us(Watched::default()), of_20_us(watched))).collect();
+    let ratio = median(pairs.iter().map(|(plain, told)| told / plain));
+    let took = median(pairs.iter().map(|(_, told)| *told));
+    println!("| {what} | {} | {:+.1} % |", time(took), 100.0 * (ratio - 1.0));
+}
+
+/// Nanoseconds of a run of items that compute for 20 us.
+fn of_20_us(watched: Watched) -> f64 {
+    const ITEMS: u64 = 10_000;
+    let half = |n: u64| (0..40_000).fold(n, |sum, n| black_box(sum ^ n));
+    let pipeline = Pipeline::new(Stage::cpu("first").map(half).weigh(|_| 8));
+    let second = Stage::memory("second", Footprint::none()).map(half);
+    let pipeline = pipeline.then(second).build(&Budget::new(GIB, 2)).expect("it fits");
+    let monitor = Monitor::new();
+    let job = pipeline.job();
+    let job = if watched.record { job.record() } else { job };
+    let job = if watched.snapshots { job.monitor(&monitor) } else { job };
+    let job = if watched.stalls { job.stall_after(Duration::from_millis(50)) } else { job };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        if watched.snapshots {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    black_box(monitor.snapshot());
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            });
+        }
+        let nanos = each(1, || {
+            let report = job.run(0..ITEMS, drop).expect("nothing fails");
+            assert_eq!(report.delivered(), ITEMS);
+        });
+        over.store(true, Ordering::Relaxed);
+        nanos
+    })
 }
 
 /// Prints the median of what `round` says: nanoseconds.
