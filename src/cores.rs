@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Where calls of late took so long, each is looked at; the look takes 3 us.
 const LONG: u64 = 5_000_000;
 /// Else one of so many is that take so long together.
-const EVERY: u64 = 2_000_000;
+const EVERY: u64 = 4_000_000;
 /// Looks from which on the shares are told.
 const ENOUGH: u32 = 8;
 
