@@ -43,36 +43,35 @@ pub use times::ItemTimes;
 /// Of three stages on four cores; a source of 3,000 items that pauses in the middle:
 ///
 /// ```text
-/// items    3000 read = 2400 delivered + 600 filtered
-/// time     2.799 s on 5 threads, 0.737 s of cpu time, 1071.7 items read a second
-/// memory   60.0 MiB declared as kept by stages; items held 10.5 MiB of the line's 36.0 MiB at most, 59 at once
-/// real     376.0 KiB at most; 0 B of it beyond the ledger at most
-///          70.1 MiB of what was declared were never used: a call of parse was granted 3.4 MiB and touched 4.0 KiB at most
-/// resident 3.4 MiB at most since the process was started, mapped files included
+/// items    3000 read = 2391 delivered + 609 filtered
+/// time     2.815 s on 5 threads, 0.861 s of cpu time, 1065.6 items read a second
+/// memory   60.0 MiB declared as kept by stages; items held 7.1 MiB of the line's 36.0 MiB at most, 170 at once
+/// real     70.0 MiB at most; 8.2 MiB of it beyond the ledger at most
+/// resident 72.7 MiB at most since the process was started, mapped files included
 ///
 /// stage     workers      calls  set-up s    busy s   computed  waited s:    input  downstream    memory      core
-/// parse           4       3000     0.000     0.224          -               1.135       8.571     0.000     1.251
-/// screen          2       3000     0.000     4.962        7 %               0.508       0.000     0.001     0.059
-/// write           4       2400     0.000     0.053          -              10.498       0.000     0.000     0.470
+/// parse           4       3000     0.000     0.272       87 %               1.127       9.077     0.000     0.770
+/// screen          2       3000     0.041     4.935        8 %               0.505       0.000     0.000     0.072
+/// write           4       2391     0.000     0.052      100 %              10.651       0.000     0.000     0.430
 /// (source)                3000               0.287
-/// (sink)                  2400               0.002
+/// (sink)                  2391               0.002
 ///
 /// an item         p50        p90        p99        max  timed
-/// parse       71.7 us    79.9 us   200.7 us   325.2 us  alone
-/// screen       1.7 ms     2.0 ms     2.3 ms     3.7 ms  alone
-/// write       20.0 us    21.0 us   100.4 us   223.2 us  alone
+/// parse       79.9 us   104.4 us   401.4 us   827.1 us  alone
+/// screen       1.7 ms     2.0 ms     2.2 ms     2.5 ms  alone
+/// write       21.0 us    22.0 us    29.2 us   324.5 us  alone
 ///
-/// limited by screen: its 2 workers were busy 89 % of the time
+/// limited by screen: its 2 workers were busy 88 % of the time
 /// what helps: screen is limited by memory: 2 of 8 workers fit; 54.0 MiB more would carry 4
 /// ```
 ///
 /// | part | tells |
 /// |---|---|
 /// | `items` | what became of everything that was read or made; the fates add up. If items failed, a line `failed` tells in which stages, or that it was the sink |
-/// | `time` | wall time, and what the whole process took of the processors: a quarter of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
+/// | `time` | wall time, and what the whole process took of the processors: a third of a core here, of four. Below it, if so, that calls had a core for but a part of their time ([`core_share`](Self::core_share)) |
 /// | `memory` | what the plan set aside for the stages, and how close items came to the line: far from it here, so nobody waited for memory |
-/// | `real` | what the process really held, and what of it nobody declared; below it, what was declared too small, or, as here, granted and never touched |
-/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 7 % here, so `screen` mostly waits inside of its calls, as for a disk. Therefore it asks for eight workers, though there are four cores: [`workers(8)`](crate::StageBuilder::workers). `-`: not known; `"`: that above is of both, which run in one go |
+/// | `real` | what the process really held, and what of it nobody declared; below it, if so, what was declared too small, or granted and never touched |
+/// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 8 % here, so `screen` mostly waits inside of its calls, as for a disk. Therefore it asks for eight workers, though there are four cores: [`workers(8)`](crate::StageBuilder::workers). `-`: not known; `"`: that above is of both, which run in one go |
 /// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
 /// | `limited by` | [`bottleneck`](Self::bottleneck) |
 /// | `what helps` | [`suggestion`](Self::suggestion) |
