@@ -34,7 +34,7 @@ pub(super) fn fmt_section(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::R
     fmt_end(f, "(sink)", report.delivered, report.sink_busy, report.elapsed)?;
     f.write_str(
         "</tbody>\n</table></div>\n<p class=\"hint\">Computed: the part of the busy time for which \
-         calls had a core; not known of short ones. The percentiles are those of an item's time; \
+         calls had a core, from a sample of them. The percentiles are those of an item's time; \
          small items are timed together. What a bar leaves open is time between calls, in which \
          items were handed on; of the source and the sink, time in which they were not called.",
     )?;
