@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Where calls of late took so long, each is looked at; the look takes 3 us.
 const LONG: u64 = 5_000_000;
-/// Else one of so many is that take so long together.
+/// Else one of as many is, on average, as take so long together.
 const EVERY: u64 = 4_000_000;
 /// Looks from which on the shares are told.
 const ENOUGH: u32 = 8;
@@ -83,66 +83,114 @@ fn parse(line: &str) -> Option<u64> {
 }
 
 /// What calls came to, as far as those tell that were looked at.
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// Each is looked at by chance, and stands for as many as the chance was small, which is settled
+/// before it begins: to look at every so many would meet the time slices of a busy machine, which
+/// come every so often. And a look has the system notice that a slice is over, so calls that are
+/// looked at wait for a core more than others. What an item *computes* is the same, so that is
+/// taken from them, and held against the time of all calls.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct CoreShare {
-    /// Of calls that were looked at, each times those that it stands for: itself and those
-    /// since the last look. Which are looked at must not hang on how long they take, or the
-    /// shares would be those of the long ones, or of the others.
-    took: f64,
-    had: f64,
-    lacked: f64,
+    /// Of calls that were looked at.
+    seen: Sum,
     looks: u32,
-    /// Calls since the last look.
-    passed: u32,
+    /// Of all.
     calls: u64,
+    items: u64,
     nanos: u64,
     /// What the longest calls of late took; a sixteenth is forgotten with each. The last
     /// alone would leave out the few long ones among many short, which have most of the time.
     longest: u64,
+    dice: u64,
 }
+
+/// Each call times those that it stands for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    items: f64,
+    took: f64,
+    had: f64,
+    lacked: f64,
+}
+
+impl Default for CoreShare {
+    fn default() -> Self {
+        // Any number but zero.
+        let dice = 0x9e37_79b9;
+        Self { seen: Sum::default(), looks: 0, calls: 0, items: 0, nanos: 0, longest: 0, dice }
+    }
+}
+
+/// How far a call had a core that was looked at, and how many calls it stands for.
+pub(crate) type Seen = (CoreTime, f64);
 
 // Model checkers' builds predict nothing.
 #[cfg_attr(any(loom, shuttle, steady), allow(dead_code))]
 impl CoreShare {
-    /// Whether the next call is to be looked at.
-    pub(crate) fn wants(&self) -> bool {
-        let take = || u64::from(self.passed + 1) * (self.nanos / self.calls.max(1));
-        IS_TOLD && (self.longest >= LONG || take() >= EVERY)
+    /// For how many calls the next one stands, if it is to be looked at.
+    pub(crate) fn wants(&mut self) -> Option<f64> {
+        if !IS_TOLD {
+            return None;
+        }
+        if self.longest >= LONG {
+            return Some(1.0);
+        }
+        let each = EVERY as f64 / (self.nanos as f64 / self.calls.max(1) as f64);
+        (self.roll() * each < 1.0).then_some(each.max(1.0))
     }
 
-    /// Adds a call that took so long, and, if it was looked at, how far it had a core.
+    /// 0 to 1, by Marsaglia's xorshift.
+    fn roll(&mut self) -> f64 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        (self.dice >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Adds a call with so many items that took so long, and, if it was looked at, how far it
+    /// had a core.
     #[inline]
-    pub(crate) fn add(&mut self, took: u64, time: Option<CoreTime>) {
+    pub(crate) fn add(&mut self, items: u64, took: u64, seen: Option<Seen>) {
         self.longest = took.max(self.longest - self.longest / 16);
         self.calls += 1;
+        self.items += items;
         self.nanos += took;
-        self.passed = self.passed.saturating_add(1);
-        let Some(time) = time else { return };
-        let stands_for = f64::from(self.passed);
-        self.took += stands_for * took as f64;
-        self.had += stands_for * time.had as f64;
-        self.lacked += stands_for * time.lacked as f64;
+        let Some((time, stands_for)) = seen else { return };
+        self.seen.items += stands_for * items as f64;
+        self.seen.took += stands_for * took as f64;
+        self.seen.had += stands_for * time.had as f64;
+        self.seen.lacked += stands_for * time.lacked as f64;
         self.looks += 1;
-        self.passed = 0;
     }
 
     /// For which parts of their time calls had a core, and were ready to run and had none, 0
     /// to 1; nothing if too few were looked at.
     pub(crate) fn told(&self) -> Option<(f64, f64)> {
-        let lacked = self.lacked().filter(|_| self.looks >= ENOUGH)?;
-        Some(((self.had / self.took).min(1.0 - lacked), lacked))
+        self.parts().filter(|_| self.looks >= ENOUGH)
+    }
+
+    fn parts(&self) -> Option<(f64, f64)> {
+        let Sum { items, took, had, lacked } = self.seen;
+        if items == 0.0 || self.nanos == 0 {
+            return None;
+        }
+        let all = had / items * self.items as f64;
+        let computed = (all / self.nanos as f64).min(1.0);
+        let without = took - had;
+        let part = if without > 0.0 { (lacked / without).min(1.0) } else { 0.0 };
+        Some((computed, (1.0 - computed) * part))
     }
 
     /// For which part of their time calls were ready to run and had no core, 0 to 1; nothing
     /// if none was looked at.
     pub(crate) fn lacked(&self) -> Option<f64> {
-        (self.took > 0.0).then(|| (self.lacked / self.took).min(1.0))
+        self.parts().map(|(_, lacked)| lacked)
     }
 
     /// For which part of the rest they computed, 0 to 1.
     pub(crate) fn computed(&self) -> Option<f64> {
-        let rest = self.took - self.lacked;
-        (rest > 0.0).then(|| (self.had / rest).min(1.0))
+        let (computed, lacked) = self.parts()?;
+        (lacked < 1.0).then(|| (computed / (1.0 - lacked)).min(1.0))
     }
 }
 
@@ -167,39 +215,65 @@ mod tests {
             let mut share = CoreShare::default();
             let looks = (0..calls).filter(|_| {
                 let wants = share.wants();
-                share.add(took, wants.then(CoreTime::default));
-                wants
+                share.add(1, took, wants.map(|each| (CoreTime::default(), each)));
+                wants.is_some()
             });
             looks.count()
         };
         assert_eq!(looked_at(LONG, 80), 79, "all but the first");
-        assert_eq!(looked_at(EVERY / 8, 80), 10);
-        assert_eq!(looked_at(EVERY / 800, 8_000), 10);
+        let near = |looks: usize| (800..1_200).contains(&looks);
+        assert!(near(looked_at(EVERY / 8, 8_000)));
+        assert!(near(looked_at(EVERY / 800, 800_000)));
         assert_eq!(looked_at(0, 90), 0);
         let mut share = CoreShare::default();
-        share.add(12 * LONG, None);
+        share.add(1, 12 * LONG, None);
         let short = (0..36).filter(|_| {
-            share.add(1_000, Some(CoreTime::default()));
-            share.wants()
+            share.add(1, 1_000, None);
+            share.wants() == Some(1.0)
         });
         assert_eq!(short.count(), 36, "another long one may follow");
     }
 
     #[test]
-    fn a_look_stands_for_the_calls_before_it() {
+    #[cfg(target_os = "linux")]
+    fn shares_are_right_where_long_calls_come_at_even_times_and_looks_make_longer_ones() {
+        // Six short calls have a core all of the time, then one waits for it: as where two
+        // threads take turns on a core. Every other look is the end of a slice.
+        let short = 500_000;
+        for long in [4, 7, 13, 40] {
+            let mut share = CoreShare::default();
+            for n in 0..70_000_u64 {
+                let wants = share.wants();
+                let waits = n % 7 == 6 || (wants.is_some() && n.is_multiple_of(2));
+                let lacked = if waits { (long - 1) * short } else { 0 };
+                let items = 1 + n % 3;
+                let had = items * short / 2;
+                let seen = wants.map(|each| (CoreTime { had, lacked }, each));
+                share.add(items, had + lacked, seen);
+            }
+            let (computed, lacked) = share.told().expect("there were many");
+            let real = (share.items * short / 2) as f64 / share.nanos as f64;
+            assert!((computed - real).abs() < 0.03, "{long}: {computed} for {real}");
+            assert!((computed + lacked - 1.0).abs() < 1e-9, "{lacked}");
+        }
+    }
+
+    #[test]
+    fn what_looked_at_calls_compute_all_do() {
         let mut share = CoreShare::default();
         assert_eq!((share.lacked(), share.computed()), (None, None));
-        share.add(1_000, Some(CoreTime { had: 300, lacked: 200 }));
-        share.add(1_000, Some(CoreTime { had: 500, lacked: 200 }));
-        assert_eq!((share.lacked(), share.computed()), (Some(0.2), Some(0.5)));
+        share.add(1, 1_000, Some((CoreTime { had: 300, lacked: 200 }, 1.0)));
+        share.add(1, 1_000, Some((CoreTime { had: 500, lacked: 200 }, 1.0)));
+        // 400 an item; a third of the rest is lacked.
+        let near = |a: Option<f64>, b: f64| a.is_some_and(|a| (a - b).abs() < 1e-9);
+        assert!(near(share.lacked(), 0.6 / 3.0) && near(share.computed(), 0.4 / 0.8));
         assert_eq!(share.told(), None, "two are too few");
-        // Not for their time: who was not looked at may have waited.
-        share.add(70_000, None);
-        share.add(1_000, Some(CoreTime { had: 100, lacked: 700 }));
-        assert_eq!((share.lacked(), share.had / share.took), (Some(0.45), 0.25));
-        (0..5).for_each(|_| share.add(10_000, Some(CoreTime { had: 10_000, lacked: 5_000 })));
-        let (had, lacked) = share.told().expect("they are enough");
-        assert!(lacked > 0.4 && had + lacked <= 1.0, "{had} {lacked}");
+        share.add(2, 2_000, None);
+        assert!(near(share.lacked(), 0.6 / 3.0), "they compute as much");
+        share.add(1, 6_000, None);
+        assert!(near(share.lacked(), 0.8 / 3.0), "it waited");
+        (0..6).for_each(|_| share.add(1, 400, Some((CoreTime { had: 400, lacked: 0 }, 1.0))));
+        assert!(share.told().is_some(), "they are enough");
     }
 
     #[test]

@@ -189,25 +189,27 @@ impl<'r> Run<'r> {
         let room = board.scheduler.ledger().unlent();
         match step {
             Choice::Run { segment, first: (id, task), rest } => {
-                let likely = board.scheduler.likely_time(segment, 1 + rest.len() as u64);
+                let items = 1 + rest.len() as u64;
+                let likely = board.scheduler.likely_time(segment, items);
                 // What it was granted is forgotten when it is settled.
                 let expected = board.memory.begins_probe(Some(segment), likely, now).then(|| {
                     let scheduler = &board.scheduler;
                     (scheduler.wanted_by_call(&id, &rest), scheduler.kept_from_now_on(&id))
                 });
-                let is_timed = board.scheduler.wants_core_time(segment);
+                let stands_for = board.scheduler.wants_core_time(segment);
                 let (touched, time) = MutexGuard::unlocked(board, || {
                     settlement.at = if wakes { self.wake() } else { now };
                     begun = settlement.at;
                     self.cx.pools.keep_at_most(room);
-                    let before = is_timed.then(|| cores.now()).flatten();
+                    let before = stands_for.and_then(|calls| Some((cores.now()?, calls)));
                     let probe = expected.and_then(|_| self.begin_probe());
                     {
                         let _parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
                         task.run(id, rest, &self.cx, settlement);
                     }
                     let touched = probe.and_then(|probe| self.end_probe(&probe));
-                    (touched, before.and_then(|before| Some(cores.now()?.since(before))))
+                    let seen = before.and_then(|(at, calls)| Some((cores.now()?.since(at), calls)));
+                    (touched, seen)
                 });
                 let now = self.now();
                 if let Some((wanted, kept)) = expected {
@@ -216,7 +218,7 @@ impl<'r> Run<'r> {
                 }
                 let took = settlement.at.saturating_sub(begun);
                 self.cx.metrics.called(segment, took);
-                board.scheduler.note_core_time(segment, took, time);
+                board.scheduler.note_core_time(segment, (items, took), time);
                 board.scheduler.settle(segment, took, now, settlement, dropped);
                 now
             }

@@ -254,7 +254,7 @@ fn with_core_time(report: &Report, parts: &[(u64, u64)]) -> Report {
     let mut basis = basis.expect("it ran").clone();
     basis.stages.iter_mut().for_each(|stage| stage.cores = Default::default());
     for (stage, (had, lacked)) in basis.stages.iter_mut().zip(parts) {
-        stage.cores.add(10, Some(CoreTime { had: *had, lacked: *lacked }));
+        stage.cores.add(1, 10, Some((CoreTime { had: *had, lacked: *lacked }, 1.0)));
     }
     Report { basis: Some(Arc::new(basis)), ..report.clone() }
 }

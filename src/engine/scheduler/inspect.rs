@@ -1,7 +1,7 @@
 //! What a look from outside is told: who works, who waits, who holds what.
 
 use super::{Halt, Nanos, Scheduler};
-use crate::cores::{CoreShare, CoreTime};
+use crate::cores::{CoreShare, Seen};
 use crate::item::ItemId;
 use crate::ledger::Refusal;
 use crate::report::WaitsFor;
@@ -177,14 +177,21 @@ impl<T> Scheduler<T> {
         if segment.is_known { (segment.nanos_per_item * items as f64) as Nanos } else { Nanos::MAX }
     }
 
-    /// Whether it is to be told how far the next call of `segment` has a core.
-    pub(crate) fn wants_core_time(&self, segment: usize) -> bool {
+    /// For how many calls the next one of `segment` stands, if it is to be told how far that has
+    /// a core.
+    pub(crate) fn wants_core_time(&mut self, segment: usize) -> Option<f64> {
         self.segments[segment].cores.wants()
     }
 
-    /// How long a call of `segment` took and, if that was wanted, how far it had a core.
-    pub(crate) fn note_core_time(&mut self, segment: usize, took: Nanos, time: Option<CoreTime>) {
-        self.segments[segment].cores.add(took, time);
+    /// How long a call of `segment` with so many items took and, if that was wanted, how far it
+    /// had a core.
+    pub(crate) fn note_core_time(
+        &mut self,
+        segment: usize,
+        (items, took): (u64, Nanos),
+        time: Option<Seen>,
+    ) {
+        self.segments[segment].cores.add(items, took, time);
     }
 
     /// How far calls of `segment` had a core.
