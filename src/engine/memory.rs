@@ -276,6 +276,10 @@ impl Memory {
         };
         let light = self.heaviest.iter().zip(names).filter(|(touched, _)| touched.is_light());
         let light = light.max_by_key(|(touched, _)| touched.most_declared - touched.most);
+        let worker = self.workers.iter().zip(names).filter(|(touched, _)| touched.lies_idle());
+        let worker = worker.max_by_key(|(touched, _)| touched.most_declared - touched.most);
+        let worker =
+            worker.map(|(touched, name)| (name.clone(), touched.most, touched.most_declared));
         // Sight may have been lost in between.
         let told = |bytes| (self.peak_real > 0).then_some(bytes);
         MemoryReport {
@@ -291,6 +295,7 @@ impl Memory {
             squeezed: time(self.squeezed),
             heavy: heavy(&self.heaviest),
             heavy_worker: heavy(&self.workers),
+            light_worker: worker,
             withheld: self.most_withheld,
             beyond: self.peak_real.saturating_sub(self.before).saturating_sub(self.budget),
             files: self.files,
@@ -324,6 +329,11 @@ impl Touched {
 
     fn is_heavy(&self) -> bool {
         is_heavy(self.bytes, self.declared)
+    }
+
+    /// Of workers' first calls: that none touched half of what was declared.
+    fn lies_idle(&self) -> bool {
+        self.calls > 0 && is_heavy(self.most_declared, self.most)
     }
 
     /// Only told of stages with a few measured calls.

@@ -112,6 +112,9 @@ impl Report {
         match limit {
             Limit::Cores(StageReport { name, .. }, _) => match self.why_not_more_cores() {
                 None => format!("more cores would help, or a quicker {name}"),
+                Some(why) if self.others_had_the_cores() => {
+                    format!("a machine with less else to do, or a quicker {name}; {why}")
+                }
                 Some(why) => format!("a quicker {name} would help; {why}"),
             },
             Limit::Held(stage, _) => {
@@ -119,7 +122,9 @@ impl Report {
             }
             Limit::Stage(stage, _) => {
                 let there = self.machine_cores.unwrap_or(self.cores);
-                let spares = stage.more.and_then(|_| self.what_declares_too_much());
+                let spares = stage.more.and_then(|_| {
+                    self.what_declares_too_much().or_else(|| self.whose_workers_lie_idle())
+                });
                 spares.unwrap_or_else(|| {
                     stage.what_more_workers_take(self.cores.min(there), self.by_variable)
                 })
@@ -207,8 +212,8 @@ impl Report {
                  declare what is missing, or have the allocator keep less (release_large_blocks)"
             );
         }
-        if let Some(what) = self.what_declares_too_much().or_else(|| self.what_reserves_too_much())
-        {
+        let spares = self.what_declares_too_much().or_else(|| self.whose_workers_lie_idle());
+        if let Some(what) = spares.or_else(|| self.what_reserves_too_much()) {
             return what;
         }
         if let Some((light, touched, granted)) = self.memory.lighter_than_declared() {
@@ -248,6 +253,20 @@ impl Report {
             told += &or_variable(self.by_variable, "FOOTPRINT", name, InVariable(enough));
         }
         Some(told)
+    }
+
+    /// A stage whose workers were declared to keep much, and touched little when they began.
+    fn whose_workers_lie_idle(&self) -> Option<String> {
+        let (name, touched, declared) = self.memory.light_worker.as_ref()?;
+        if !is_much_less(*touched, *declared) {
+            return None;
+        }
+        let (touched, declared) = (Bytes(*touched), Bytes(*declared));
+        Some(format!(
+            "{name} declares {declared} for a worker and its call, and the first call of one, which \
+             builds what it keeps, touched {touched}: if it keeps no more, declare less (per_worker), \
+             and the rest is for items and workers"
+        ))
     }
 
     /// A reserve that is far larger than all that any item needed.

@@ -8,6 +8,7 @@ use crate::units::or_variable;
 
 /// Beside less work than this a share says nothing.
 const LEAST: Duration = Duration::from_millis(100);
+const OTHERS: &str = "others had it";
 /// A share below this is told: some calls wait for a page or a lock in every run.
 const MOST: f64 = 0.8;
 
@@ -64,7 +65,7 @@ impl Report {
             known.fold((0.0, 0.0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1));
         // One of them is told alone where the other is next to nothing.
         match (lacked > 8.0 * stood, stood > 8.0 * lacked) {
-            (true, false) => "others had it",
+            (true, false) => OTHERS,
             (false, true) => "they waited (disk, page faults, locks)",
             _ => "others had it or they waited (disk, page faults, locks)",
         }
@@ -83,6 +84,12 @@ impl Report {
             }
             (None, None) => None,
         }
+    }
+
+    /// Whether cores were there, and others had them for most of the time that calls had none.
+    pub(super) fn others_had_the_cores(&self) -> bool {
+        let few = self.machine_cores.is_some_and(|there| there < self.cores);
+        !few && self.lacked_cores().is_some() && self.what_they_did() == OTHERS
     }
 
     /// A line of the report's text.

@@ -46,6 +46,8 @@ pub struct MemoryReport {
     pub(crate) heavy_worker: Option<(String, u64, u64)>,
     /// The most of the line that was withheld at once.
     pub(crate) withheld: u64,
+    /// The same of the worker whose first call touched least of what it keeps.
+    pub(crate) light_worker: Option<(String, u64, u64)>,
     /// Bytes by which real memory passed the budget, less `files`, at its peak.
     pub(crate) beyond: u64,
     /// Bytes of the budget that are kept for mapped tables.
@@ -312,7 +314,8 @@ impl MemoryReport {
             writeln!(
                 f,
                 "         items of {name} look heavier than declared: a call touched {touched} of \
-                 fresh memory, {declared} were declared (per_item; per_worker, if its state grew)"
+                 fresh memory, {declared} were declared (per_item; weigh, if its output holds it; per_worker, if its \
+                 state grew)"
             )?;
         }
         // Where nobody wanted it there is no harm.
@@ -361,7 +364,8 @@ mod tests {
         assert!(text.contains("workers of model look heavier than declared: the first call"));
         assert!(text.contains(
             "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
-             4.0 MiB were declared (per_item; per_worker, if its state grew)\n"
+             4.0 MiB were declared (per_item; weigh, if its output holds it; per_worker, if its \
+             state grew)\n"
         ));
         assert!(
             text.contains("90.0 MiB were declared for what it keeps (per_worker) and that call")

@@ -51,7 +51,8 @@ impl<'env, I> StageBuilder<'env, I> {
     /// Asks for at most `workers` workers (default: one for each core). More
     /// than there are cores makes sense for a stage whose calls wait (for a disk,
     /// a service) rather than compute: such a stage takes no core while it works,
-    /// so calls that compute all the same contend with all others. Zero is refused
+    /// so calls that compute all the same contend with all others. Mind that this hangs on
+    /// the budget: eight workers wait on four cores, and hold cores on eight. Zero is refused
     /// when the pipeline is built.
     ///
     /// ```

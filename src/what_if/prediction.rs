@@ -117,7 +117,6 @@ impl Prediction {
 
     /// For which part of their time calls of the run were ready and had no core, which is left
     /// out; `None` where that is not known.
-    #[cfg(feature = "serde")]
     pub(super) fn lacked(&self) -> Option<f64> {
         self.lacked
     }

@@ -33,8 +33,10 @@ pub struct Predictions {
 
 impl Report {
     /// [`what_if_items`](Self::what_if_items) for each of so many `cores` with each of so many
-    /// bytes of `memory`: which machine to rent, and how much of it is enough. Printed, it is a
-    /// table, which also says from how many cores on something else limits the run.
+    /// bytes of `memory`: which machine to rent, and how much of it is enough. The memory is that
+    /// of the budget; [`Budget::from_env`](crate::Budget::from_env) takes 80 % of a machine's.
+    /// Printed, it is a table, which also says from how many cores on something else limits the
+    /// run, and whether the run had too little of its own cores.
     ///
     /// ```
     /// use plimsoll::{Budget, GIB, MIB, Pipeline, Stage};
@@ -94,7 +96,8 @@ impl Predictions {
         let mut told = rows.filter_map(|(cores, row)| Some((*cores, row[column].as_ref().ok()?)));
         let (cores, limit) = told.find_map(|(cores, told)| Some((cores, told.other_limit()?)))?;
         let memory = Bytes(self.memory[column]);
-        Some(format!("with {cores} cores and {memory} limited by {limit}"))
+        let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+        Some(format!("with {cores} and {memory} limited by {limit}"))
     }
 }
 
@@ -119,7 +122,18 @@ impl fmt::Display for Predictions {
                 "\n* a table does not fit; look-ups that wait for the disk are not foreseen"
             )?;
         }
-        self.end_of_cores().map_or(Ok(()), |told| write!(f, "\n{told}"))
+        if let Some(told) = self.end_of_cores() {
+            write!(f, "\n{told}")?;
+        }
+        let told = self.rows.iter().flatten().find_map(|told| told.as_ref().ok()?.lacked());
+        match told.filter(|part| *part >= 0.1) {
+            None => Ok(()),
+            Some(part) => write!(
+                f,
+                "\n(calls of the run had no core for {:.0} % of their time, which is left out)",
+                100.0 * part
+            ),
+        }
     }
 }
 

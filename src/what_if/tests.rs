@@ -214,7 +214,8 @@ fn what_happens_once_is_not_multiplied() {
     };
     let (few, many) = (predict(1_000), predict(3_000));
     assert!(few > 0.2 + 1_000.0 * busy && few < 0.5 + 1_100.0 * busy, "{few}");
-    assert!(((many - few) / (2_000.0 * busy) - 1.0).abs() < 0.05, "{few}, {many}, {busy}");
+    // Building it for each 40 would come to five times as much.
+    assert!(((many - few) / (2_000.0 * busy) - 1.0).abs() < 0.3, "{few}, {many}, {busy}");
 }
 
 #[test]
@@ -244,7 +245,8 @@ fn each_worker_builds_its_state_and_the_first_may_be_cheap() {
         let prediction = report.what_if(&budget(workers.into())).expect("it fits");
         assert_eq!(prediction.plan().stages()[0].workers(), workers as usize);
         let part = prediction.elapsed().as_secs_f64() / expected;
-        assert!((part - 1.0).abs() < 0.05, "{workers} workers: {part}");
+        // One that is not built would be seen by 20 % at the least; others keep the cores busy.
+        assert!((part - 1.0).abs() < 0.12, "{workers} workers: {part}");
     }
 }
 

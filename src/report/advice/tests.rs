@@ -116,6 +116,12 @@ fn cores_are_told_and_who_else_had_them() {
         "a quicker parse would help; calls had a core for only 40 % of their time, for the rest \
          others had it or they waited (disk, page faults, locks)"
     );
+    let mut busy = lacked.clone();
+    busy.stages.iter_mut().for_each(|stage| stage.on_core = Some((0.4, 0.59)));
+    let told = suggested(&busy);
+    let quiet =
+        "a machine with less else to do, or a quicker parse; calls had a core for only 40 %";
+    assert!(told.starts_with(quiet) && told.ends_with("for the rest others had it"), "{told}");
     let few = Report { machine_cores: Some(1), ..ten_seconds([16, 4], 0, 0) };
     let told = suggested(&few);
     assert!(told.ends_with("would help; the process may use 1 core, fewer than the budget's 2"));
@@ -193,6 +199,10 @@ fn a_declaration_that_is_far_too_large_is_told_rather_than_more_memory() {
     assert!(suggested(&report).ends_with("per_worker(18 * MIB) at the most"), "none is heard");
     report.memory.peak_real = Some(192 << 20);
     assert!(suggested(&report).ends_with("400.0 MiB more would carry 4"), "that proves nothing");
+    report.memory.light_worker = Some(("screen".to_owned(), 2 << 20, 400 << 20));
+    let idle = "screen declares 400.0 MiB for a worker and its call, and the first call of one, which \
+                builds what it keeps, touched 2.0 MiB: if it keeps no more, declare less";
+    assert!(suggested(&report).starts_with(idle), "{report}");
     let mut hungry = ten_seconds([4, 10], 10, 0);
     hungry.memory.peak_real = Some(20 << 20);
     hungry.stages[0].shared = 100 << 20;
