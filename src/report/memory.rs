@@ -398,6 +398,16 @@ mod tests {
         );
         report.heavy = Some(("(source)".to_owned(), 40 * MIB, 0));
         assert!(told(&report).ends_with("of the source holds, 40.0 MiB: weigh_source"));
+        (report.heavy, report.drift_before) = (None, 26 * MIB);
+        let before = "26.0 MiB were there when the run began: what of it a stage works with is to";
+        assert!(report.to_string().contains(before), "{report}");
+        assert!(
+            told(&report)
+                .ends_with("26.0 MiB that were there when the run began: Footprint::shared")
+        );
+        report.drift_before = 25 * MIB;
+        assert!(!report.to_string().contains("when the run began"), "half of it came later");
+        assert_eq!(told(&report), "");
         report.peak_drift = NEGLIGIBLE;
         assert_eq!(told(&report), "");
         let blind =

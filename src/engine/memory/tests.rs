@@ -398,6 +398,18 @@ fn the_report_names_who_uses_least_of_what_it_declares() {
 }
 
 #[test]
+fn workers_that_lie_idle_are_told_and_what_lay_there_before() {
+    let mut plan = plan_of(100 * MIB);
+    plan.measure = Measure::Process;
+    let mut rig = Rig::new(&plan, Ok(24 + 98));
+    assert_eq!(rig.report().drift_before, 98 * MIB, "24 of it are declared as shared");
+    rig.memory.probed(Some(0), 3 * MIB, 2 * MIB, 100 * MIB);
+    assert_eq!(rig.report().light_worker, Some(("model".to_owned(), 3 * MIB, 102 * MIB)));
+    rig.memory.probed(Some(0), 60 * MIB, 2 * MIB, 100 * MIB);
+    assert_eq!(rig.report().light_worker, None);
+}
+
+#[test]
 fn the_report_tells_the_peak_and_what_was_left_unused() {
     let mut rig = Rig::grown();
     assert_eq!((rig.report().peak_real, rig.report().unused), (Some(124 * MIB), 76 * MIB));
