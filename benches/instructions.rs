@@ -8,11 +8,12 @@
 //! cargo bench --bench instructions -- --save    # the new baseline
 //! ```
 //!
-//! It needs valgrind, and says so and passes where there is none. Each kernel runs under
-//! callgrind in a process of its own, once so many times and once twice as many: the
-//! difference is what they take, without the start of a process. The wrapper builds the
-//! crate with `--cfg steady`, which takes the time out of a run (see src/sync/mod.rs). What
-//! is left of chance is which thread does the work: mostly less than one in a hundred.
+//! It needs valgrind, and taskset of util-linux, and says so and passes where one is missing.
+//! Each kernel runs under callgrind in a process of its own on one core, once so many times
+//! and once twice as many: the difference is what they take, without the start of a process.
+//! The wrapper builds the crate with `--cfg steady`, which takes the time out of a run (see
+//! src/sync/mod.rs). What is left of chance is which thread does the work: on one core less
+//! than one in a hundred, on two up to one in six.
 //!
 //! The baseline, `instructions.txt`, names the toolchain it was counted with. With the same,
 //! more than 3 % above it makes the exit status 1; with another the change is told and not
@@ -59,7 +60,7 @@ fn main() {
         return println!("skipped: built without `--cfg steady`; see benches/instructions.rs");
     }
     let Some(made_with) = callgrind::toolchain() else {
-        return println!("skipped: there is no valgrind");
+        return println!("skipped: there is no valgrind, or no taskset");
     };
     let chosen = |name: &str| {
         arguments.is_empty() || arguments.iter().any(|start| name.starts_with(start.as_str()))

@@ -7,7 +7,7 @@ use crate::kernels::{self, Kernel};
 /// The first argument of a process that is to run one kernel.
 pub(crate) const CHILD: &str = "--child";
 
-/// The least of so many tries counts: in some, chance lets two threads pass the work to and
+/// The least of so many tries counts: in some, load lets two threads pass the work to and
 /// fro, in most one does it all.
 const TRIES: usize = 3;
 
@@ -34,17 +34,28 @@ pub(crate) fn count(kernel: &Kernel, expected: f64) -> f64 {
 /// All instructions of a process that runs a kernel.
 fn total(kernel: &str, times: u64) -> u64 {
     let program = std::env::current_exe().expect("this program has a file");
-    let mut command = Command::new("valgrind");
+    // On one core: with two, whoever is woken may be faster than who woke it, and takes over
+    // what that would have done. How often, goes by what else the machine does.
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &a_core(), "valgrind"]);
     // Threads take turns, and malloc is the same for all of them.
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=try"]);
     command.env("MALLOC_ARENA_MAX", "1");
     command.arg(program).args([CHILD, kernel, &times.to_string()]);
-    let output = command.output().expect("valgrind is there");
+    let output = command.output().expect("taskset is there");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{kernel} failed: {told}");
     let collected = told.lines().find_map(|line| line.split_once("Collected : "));
     let (_, number) = collected.unwrap_or_else(|| panic!("callgrind tells no total: {told}"));
     number.trim().parse().expect("a number")
+}
+
+/// The first core that this process may run on.
+fn a_core() -> String {
+    let told = told("taskset", &["--cpu-list", "--pid", &std::process::id().to_string()]);
+    let told = told.expect("taskset tells the cores of a process");
+    let list = told.rsplit(' ').next().unwrap_or_default();
+    list.split([',', '-']).next().unwrap_or_default().to_owned()
 }
 
 /// Is that process.
@@ -55,8 +66,10 @@ pub(crate) fn be_child(arguments: &[String]) {
     (kernel.run)(times.parse().expect("a number of times"));
 }
 
-/// What decides how many instructions the same source takes; `None` without valgrind.
+/// What decides how many instructions the same source takes; `None` without valgrind or
+/// taskset.
 pub(crate) fn toolchain() -> Option<String> {
+    told("taskset", &["--version"])?;
     let valgrind = told("valgrind", &["--version"])?;
     let rustc = std::env::var("RUSTC").unwrap_or("rustc".to_owned());
     let rustc = told(&rustc, &["--version"]).unwrap_or("rustc unknown".to_owned());
