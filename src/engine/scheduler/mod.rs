@@ -213,6 +213,8 @@ pub(crate) struct Scheduler<T> {
     cores: usize,
     /// Time that a parcel is to take in all segments together, at the least.
     way_nanos: Nanos,
+    /// What a parcel of several items may weigh.
+    parcel_bytes: u64,
     computing: usize,
     ordered: bool,
     /// The consumer serves the sink's queue, not the workers.
@@ -265,6 +267,7 @@ impl<T> Scheduler<T> {
             source: Source::new(),
             cores: plan.cores,
             way_nanos: plan.way_nanos(),
+            parcel_bytes: plan.parcel_bytes(),
             computing: 0,
             ordered: plan.ordered,
             outside_sink,

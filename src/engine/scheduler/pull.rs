@@ -101,7 +101,10 @@ impl<T> Scheduler<T> {
 
     pub(super) fn pull(&mut self) -> Option<Choice<T>> {
         let room = self.window - self.aboard;
-        let most = self.parcel_items().min(self.source.last_pull * 2).min(room).max(1);
+        let few = self.parcel_items().min(self.source.last_pull * 2).min(room);
+        // No more than it may read: what is asked for beyond that may never be free at once.
+        let each = Need { declared: 0, learned: self.source.item_weight }.times(self.source.heft);
+        let most = few.min(self.parcel_bytes / each.wanted().max(1)).max(1);
         let until = self.clock + LONGEST_PULL;
         // A source that was slow is likely to be slow again: its items are best handed on
         // one by one.

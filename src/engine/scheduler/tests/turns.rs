@@ -21,6 +21,25 @@ fn each_pull_may_take_twice_as_many_as_the_last_while_there_is_room() {
 }
 
 #[test]
+fn a_pull_asks_for_no_more_bytes_than_a_parcel_may_hold() {
+    // That is 125: with the double of what was allowed the fourth would ask for 640.
+    for (weight, heft, allowed) in
+        [(80, 1.0, [1, 1, 1, 1]), (40, 1.0, [1, 2, 3, 3]), (40, 2.0, [1, 1, 1, 1])]
+    {
+        let mut run = Run::new();
+        run.scheduler.segments[0].nanos_per_item = 1.0;
+        run.scheduler.segments[0].bound = 9;
+        run.scheduler.source.heft = heft;
+        let most = allowed.map(|_| {
+            let (id, most) = run.pull();
+            run.read_into(&id, 1, (weight, 1));
+            most
+        });
+        assert_eq!(most, allowed, "{weight} bytes, {heft} times");
+    }
+}
+
+#[test]
 fn the_source_is_read_while_there_is_a_core_and_room_in_the_first_queue() {
     let mut run = Run::new();
     run.read((1, 1));
