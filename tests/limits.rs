@@ -261,33 +261,6 @@ fn a_worker_has_one_state_for_all_its_calls_and_one_call_at_a_time() {
 }
 
 #[test]
-fn calls_that_wait_overlap_even_on_one_core() {
-    within(
-        || "calls that wait".to_owned(),
-        || {
-            let calls = Gauge::default();
-            let wait = Stage::memory("wait", Footprint::none()).workers(8).map(|n: u64| {
-                calls.enter(1);
-                // All eight are seen together, or the item takes a second.
-                eventually_for(Duration::from_secs(1), || calls.most() == 8);
-                calls.leave(1);
-                n
-            });
-            let pipeline = Pipeline::new(wait).build(&Budget::new(MIB, 1)).expect("it fits");
-            assert_eq!(pipeline.run(0..16, drop).expect("nothing fails").delivered(), 16);
-            assert_eq!(calls.most(), 8);
-        },
-    );
-}
-
-fn eventually_for(limit: Duration, holds: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds() && begun.elapsed() < limit {
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
-#[test]
 fn cores_bound_the_calls_that_compute() {
     within(
         || "calls that compute".to_owned(),

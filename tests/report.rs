@@ -59,9 +59,18 @@ fn a_stage_whose_calls_wait_is_told_so_and_what_helps() {
     assert!(told.starts_with("fetch: its calls hold the cores and waited for "), "{told}");
     let told = report.suggestion().expect("it knows");
     assert!(
-        told.contains(" would help: workers(8); if for a lock"),
+        told.contains(" would help: waits().workers(8); if for a lock"),
         "no variable is heard: {told}"
     );
+
+    let fetch = Stage::memory("fetch", Footprint::none()).waits().workers(8).map(nap(20));
+    let pipeline = Pipeline::new(fetch).build(&Budget::new(MIB, 16)).expect("it fits");
+    let report = pipeline.run(0..80, drop).expect("nothing fails");
+    assert!(report.stages()[0].waits() && report.core_share().is_none(), "{report}");
+    let told = report.bottleneck().expect("its workers are always busy");
+    assert!(told.starts_with("fetch: its 8 workers were busy "), "no core is held: {told}");
+    let told = report.suggestion().expect("it knows");
+    assert!(told.contains(" more of them would help: workers("), "{told}");
 }
 
 #[test]

@@ -130,6 +130,6 @@ pub(crate) fn short_of_memory(pace: &Pace) -> Builder {
     let (first, second) = (pace.clone(), pace.clone());
     let ask = Stage::cpu("ask").map(move |item| first.compute(100_000, item));
     let footprint = Footprint::per_item(|item: &u64| (24 + mix(*item) % 64) * MIB);
-    let fetch = Stage::memory("fetch", footprint).workers(8);
+    let fetch = Stage::memory("fetch", footprint).workers(8).waits();
     Pipeline::new(ask).then(fetch.map(move |item| second.wait(2_000_000, item)))
 }

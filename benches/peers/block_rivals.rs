@@ -132,7 +132,7 @@ fn staged_by_plimsoll<W: Words + Send>(
         .weigh(Block::bytes);
     let reduce = match load.second {
         Second::Compute => Stage::cpu("reduce"),
-        Second::Wait => Stage::memory("reduce", Footprint::none()).workers(WAITERS),
+        Second::Wait => Stage::memory("reduce", Footprint::none()).workers(WAITERS).waits(),
     };
     let reduce = reduce.map(|block| load.reduce(block));
     let pipeline = Pipeline::new(expand).then(reduce).buffers(buffers);

@@ -37,7 +37,8 @@ pub(crate) fn naps(items: u64, budget: &Budget) -> Report {
         thread::sleep(Duration::from_micros(1_000 + mix(item) % 14_000));
         item
     };
-    let wait = Stage::memory("wait", Footprint::per_worker(100 << 20)).workers(WAITERS).map(nap);
+    let wait =
+        Stage::memory("wait", Footprint::per_worker(100 << 20)).workers(WAITERS).waits().map(nap);
     let pipeline = Pipeline::new(wait).build(&budget.clone().unmeasured()).expect("the plan fits");
     pipeline.run(0..items, |item| _ = black_box(item)).expect("nothing fails")
 }
@@ -48,7 +49,7 @@ pub(crate) fn blocks(load: &Blocks, budget: &Budget) -> Report {
         .weigh(Block::bytes);
     let reduce = match load.second {
         Second::Compute => Stage::cpu("reduce"),
-        Second::Wait => Stage::memory("reduce", Footprint::none()).workers(WAITERS),
+        Second::Wait => Stage::memory("reduce", Footprint::none()).workers(WAITERS).waits(),
     };
     let pipeline = Pipeline::new(expand).then(reduce.map(|block| load.reduce(block)));
     let pipeline = pipeline.build(budget).expect("the plan fits");

@@ -85,6 +85,7 @@ fn stage_report<T>(cx: &Context<'_>, scheduler: &Scheduler<T>, index: usize) -> 
         name: stage.name.clone(),
         workers: stage.workers(),
         asked: stage.asked_workers(),
+        waits: stage.waits(),
         more: stage.more,
         per_worker: stage.per_worker(),
         shared: stage.shared(),

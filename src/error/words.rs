@@ -27,10 +27,8 @@ pub(crate) fn unit_forgotten(budget: u64, by_variable: bool) -> String {
 
 pub(super) fn fewer_threads(by_variable: bool) -> &'static str {
     match by_variable {
-        true => "lower PLIMSOLL_CORES, or the workers of stages that have more than cores",
-        false => {
-            "give the budget fewer cores, or fewer workers to stages that have more than cores"
-        }
+        true => "lower PLIMSOLL_CORES, or the workers of stages whose calls wait",
+        false => "give the budget fewer cores, or stages whose calls wait fewer workers",
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) const PARCEL_ITEMS: u64 = 8_192;
 /// | `threads` | threads that work; the caller's, which watches, is not among them |
 /// | `parcel` | bounds of what moves as one: `most_items`, `most_bytes`, `target_seconds` in the slowest stage, `way_seconds` in all stages together if that is more; `share_seconds` that the rest of one must be likely to take to be shared |
 /// | `real_memory` | `held_to`: `"process"`, `"growth"` or `"nothing"`; `tolerance_bytes` of drift that nothing follows from |
-/// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
+/// | `stages` | from source to sink: `name`, `kind` (`"cpu"`, `"memory"`), `workers`, `asked_workers`, `waits` (its calls hold no core), `reason`, `per_worker_bytes`, `per_worker_origin`, `shared_bytes`, `kept_bytes`, `counts_calls`, `weighs_outputs`, `input_bytes` and `output_bytes` (shallow), `queue` (its place in `queues`) |
 /// | `tables` | shared data that stages declare: `name`, `stages`, `size_bytes`, `counted_bytes`, `missing_bytes`, `verified`, `reason` |
 /// | `queues` | `before` (a stage, or `"(sink)"`), `parcels` at the most, `reason` |
 /// | `notes` | what is likely not meant |
@@ -190,6 +190,7 @@ pub struct StagePlan {
     kind: Kind,
     workers: usize,
     asked: usize,
+    waits: bool,
     /// About twice as many workers, if it asks for more than it has, and the bytes beyond the
     /// budget that would carry them.
     pub(crate) more: Option<(usize, u64)>,
@@ -391,6 +392,13 @@ impl StagePlan {
     #[must_use]
     pub fn asked_workers(&self) -> usize {
         self.asked
+    }
+
+    /// Whether its calls are taken to wait, and hold no core: it [says so](crate::StageBuilder::waits),
+    /// or asks for more workers than there are cores.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Bytes each worker keeps.

@@ -55,7 +55,7 @@ fn unheard(budget: &Budget, specs: &[StageSpec]) -> Vec<String> {
 fn taken_to_wait(budget: &Budget, spec: &StageSpec) -> Option<String> {
     let demanded = budget.workers_for(&spec.name)?;
     let (name, cores, workers) = (&spec.name, budget.cores(), demanded.value);
-    let by_design = spec.workers.is_some_and(|asked| asked > cores);
+    let by_design = spec.waits || spec.workers.is_some_and(|asked| asked > cores);
     (workers > cores && !by_design).then(|| {
         let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
         format!(

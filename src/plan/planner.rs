@@ -214,6 +214,7 @@ fn with_footprints(budget: &Budget, specs: &[StageSpec]) -> Vec<StageSpec> {
 /// `flat_map` is parked between its outputs, a `map_batch` gathers its inputs.
 fn is_fused(previous: &StageSpec, next: &StageSpec) -> bool {
     previous.kind == Kind::Cpu
+        && previous.waits == next.waits
         && next.kind == Kind::Cpu
         && !previous.weighs_outputs
         && !next.counts_items
@@ -239,6 +240,7 @@ fn segments_of(budget: &Budget, specs: &[StageSpec]) -> Vec<Draft> {
                 stages: index..index + 1,
                 per_worker: spec.per_worker,
                 asked,
+                waits: spec.waits || asked > budget.cores(),
                 demanded_by,
                 workers: 1,
                 reason,
@@ -294,7 +296,7 @@ pub(super) fn enough_for(further: u64, cores: usize, settings: &Settings) -> u64
 /// One thread for each core, one that may be blocked in the source, and one for
 /// each worker whose calls wait.
 fn threads(budget: &Budget, drafts: &[Draft]) -> usize {
-    let waiting = drafts.iter().filter(|draft| draft.workers > budget.cores());
+    let waiting = drafts.iter().filter(|draft| draft.waits);
     budget.cores() + 1 + waiting.map(|draft| draft.workers).sum::<usize>()
 }
 
@@ -308,7 +310,8 @@ fn stage_plans(
     for (segment, draft) in drafts.iter().enumerate() {
         for (place, spec) in specs[draft.stages.clone()].iter().enumerate() {
             let reason = match place {
-                0 if draft.workers > budget.cores() => {
+                0 if spec.waits => format!("{}; its calls wait and hold no core", draft.reason),
+                0 if draft.waits => {
                     format!("{}; more than cores: its calls wait and hold none", draft.reason)
                 }
                 0 => draft.reason.clone(),
@@ -319,6 +322,7 @@ fn stage_plans(
                 kind: spec.kind,
                 workers: draft.workers,
                 asked: draft.asked,
+                waits: draft.waits,
                 more: more[segment],
                 per_worker: spec.per_worker,
                 per_worker_origin: budget.footprint_for(&spec.name).map(|it| it.origin.clone()),
@@ -350,7 +354,7 @@ fn segment_plans(
             workers: draft.workers,
             queue_bound: queue_bound(budget, draft.workers, gather),
             per_worker: draft.per_worker,
-            waits: draft.workers > budget.cores(),
+            waits: draft.waits,
             gather: gather.map(|items| items as u64),
         }
     };

@@ -373,3 +373,32 @@ fn the_default_window_grows_with_the_cores() {
     let windows = [1, 2, 64].map(default_window);
     assert_eq!(windows, [16_384, 16_384, 524_288]);
 }
+
+#[test]
+fn who_says_that_it_waits_holds_no_core_on_any_machine() {
+    let waits = |name, bytes| StageSpec {
+        waits: true,
+        workers: Some(8),
+        ..memory(name, Footprint::per_worker(bytes))
+    };
+    for (cores, workers, memory) in [(2, 8, GIB), (64, 8, GIB), (4, 3, 40 * MIB)] {
+        let plan = plan(&Budget::new(memory, cores), &[waits("ask", 10 * MIB)], &SETTINGS);
+        let plan = plan.expect("it fits");
+        let stage = &plan.stages()[0];
+        assert_eq!((stage.workers(), stage.waits()), (workers, true), "{cores} cores");
+        assert_eq!(plan.threads(), cores + 1 + workers, "each of its workers has a thread");
+        assert!(stage.reason().contains("; its calls wait and hold no core"), "{}", stage.reason());
+    }
+    let unsaid = StageSpec { waits: false, ..waits("ask", 10 * MIB) };
+    let on = |memory, cores| {
+        let plan = plan(&Budget::new(memory, cores), std::slice::from_ref(&unsaid), &SETTINGS);
+        plan.expect("it fits").stages()[0].waits()
+    };
+    assert!(on(GIB, 2) && !on(GIB, 8) && on(40 * MIB, 4), "it asks for more than there are cores");
+    let apart = [cpu("parse"), StageSpec { waits: true, ..cpu("fetch") }];
+    let apart = plan(&Budget::new(GIB, 2), &apart, &SETTINGS).expect("it fits");
+    assert_eq!(
+        apart.segments.iter().map(|segment| segment.waits).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+}

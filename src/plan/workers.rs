@@ -13,6 +13,8 @@ pub(super) struct Draft {
     pub(super) stages: Range<usize>,
     pub(super) per_worker: u64,
     pub(super) asked: usize,
+    /// Whether calls wait and hold no core.
+    pub(super) waits: bool,
     /// Who asked, if it must be granted in full.
     pub(super) demanded_by: Option<String>,
     pub(super) workers: usize,

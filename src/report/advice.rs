@@ -312,7 +312,10 @@ impl StageReport {
             );
         }
         let variable = or_variable(by_variable, "WORKERS", name, cores);
-        let what = match (*workers < cores, self.what_waiting_takes(cores, by_variable)) {
+        let what = match (
+            *workers < cores && !self.waits,
+            self.what_waiting_takes(cores, by_variable),
+        ) {
             (true, _) => format!(
                 ", which is all it asks for; the cores would carry {cores}: workers({cores}){variable}"
             ),

@@ -46,7 +46,7 @@ impl Report {
 
     /// Stages that do not wait by design.
     pub(super) fn that_compute(&self) -> impl Iterator<Item = &StageReport> {
-        self.stages.iter().filter(|stage| stage.workers.max(stage.asked) <= self.cores)
+        self.stages.iter().filter(|stage| !stage.waits)
     }
 
     /// Time inside of stages that compute.
@@ -120,14 +120,14 @@ impl StageReport {
         let workers = busy.min(4 * cores.max(self.workers)).max(cores.max(self.workers) + 1);
         let (name, stood) = (&self.name, percent(stood));
         let variable = or_variable(by_variable, "WORKERS", name, workers);
-        let whose = if self.in_one_go { " and of what runs in one go with it" } else { "" };
-        let more = match self.workers > cores {
-            true => "more of them",
-            false => "more workers than cores, which then hold none,",
+        let (more, say) = match self.waits {
+            true => ("more of them", ""),
+            false => ("more workers, which hold no core,", "waits()."),
         };
+        let whose = if self.in_one_go { " and of what runs in one go with it" } else { "" };
         Some(format!(
             "calls of {name}{whose} waited for {stood} of their time: if for a disk or a network, \
-             {more} would help: workers({workers}){variable}; if \
+             {more} would help: {say}workers({workers}){variable}; if \
              for a lock that they share, they would not"
         ))
     }
@@ -141,11 +141,12 @@ fn had_a_core(share: f64) -> String {
 mod tests {
     use super::*;
 
-    /// Two stages on four cores: one computed for ten seconds, one has more workers than cores.
+    /// Two stages on four cores: one computed for ten seconds, one waits by design.
     fn report(cpu_millis: u64, machine_cores: usize) -> Report {
         let stage = |name: &str, workers, busy| StageReport {
             name: name.to_owned(),
             workers,
+            waits: workers > 4,
             busy: Duration::from_secs(busy),
             ..StageReport::default()
         };
@@ -202,8 +203,8 @@ mod tests {
         let unknown = Report { cpu_time: None, ..report(0, 4) };
         assert_eq!((unknown.core_share(), unknown.why_they_lacked()), (None, None));
         let mut short = report(1_000, 4);
-        short.stages[0].asked = 5;
-        assert_eq!(short.core_share(), None, "memory let it have four, it waits all the same");
+        short.stages[0].waits = true;
+        assert_eq!(short.core_share(), None, "it has no more workers than cores, and waits");
         let mut brief = report(1, 4);
         brief.stages[0].busy = Duration::from_millis(99);
         assert_eq!(brief.why_they_lacked(), None, "{brief}");

@@ -29,6 +29,8 @@ pub struct StageReport {
     pub(crate) workers: usize,
     /// Workers it asked for.
     pub(crate) asked: usize,
+    /// Whether its calls were taken to wait, and held no core.
+    pub(crate) waits: bool,
     /// About twice as many workers as it had, if it asked for more, and the bytes beyond the
     /// budget that would carry them.
     pub(crate) more: Option<(usize, u64)>,
@@ -70,6 +72,13 @@ impl StageReport {
     #[must_use]
     pub fn asked_workers(&self) -> usize {
         self.asked
+    }
+
+    /// Whether its calls were taken to wait, and held no core: it
+    /// [says so](crate::StageBuilder::waits), or asked for more workers than there were cores.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Items the stage was called with.

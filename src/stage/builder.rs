@@ -17,6 +17,7 @@ pub struct StageBuilder<'env, I> {
     kind: Kind,
     footprint: Footprint<'env, I>,
     workers: Option<usize>,
+    waits: bool,
 }
 
 /// A stage with a state for each worker that still lacks its verb. Made by
@@ -29,7 +30,7 @@ pub struct StatefulStageBuilder<'env, I, S> {
 
 impl<'env, I> StageBuilder<'env, I> {
     pub(super) fn new(name: String, kind: Kind, footprint: Footprint<'env, I>) -> Self {
-        Self { name, kind, footprint, workers: None }
+        Self { name, kind, footprint, workers: None, waits: false }
     }
 
     /// Declares the stage's memory, in place of what was declared before. Default: nothing of a
@@ -48,12 +49,31 @@ impl<'env, I> StageBuilder<'env, I> {
         self
     }
 
-    /// Asks for at most `workers` workers (default: one for each core). More
-    /// than there are cores makes sense for a stage whose calls wait (for a disk,
-    /// a service) rather than compute: such a stage takes no core while it works,
-    /// so calls that compute all the same contend with all others. Mind that this hangs on
-    /// the budget: eight workers wait on four cores, and hold cores on eight. Zero is refused
-    /// when the pipeline is built.
+    /// Asks for at most `workers` workers (default: one for each core). A stage that asks for
+    /// more than the budget has cores is taken to [wait](Self::waits). Zero is refused when the
+    /// pipeline is built.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let write = Stage::cpu("write").workers(1).map(|n: u64| n); // a device that takes one
+    /// let plan = Pipeline::new(write).plan(&Budget::new(64 * MIB, 8))?;
+    /// assert_eq!(plan.stages()[0].workers(), 1);
+    /// # Ok::<(), plimsoll::Error>(())
+    /// ```
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Says that calls of the stage mostly wait, for a disk, a service, a device, and compute
+    /// next to nothing: they hold no core while they do, so that as many are under way as the
+    /// stage has [workers](Self::workers), beside calls of other stages that keep all cores busy.
+    /// How many workers there should be depends on what they wait for; without `workers` there is
+    /// one for each core. Each has a thread of its own.
+    ///
+    /// Calls that compute all the same contend for the cores with all others: the report
+    /// shows by [`computed`](crate::StageReport::computed) how much they did.
     ///
     /// ```
     /// use std::{thread::sleep, time::Duration};
@@ -61,6 +81,7 @@ impl<'env, I> StageBuilder<'env, I> {
     ///
     /// let ask = Stage::memory("ask", Footprint::none())
     ///     .workers(16)
+    ///     .waits()
     ///     .map(|n: u64| {
     ///         sleep(Duration::from_millis(1)); // a service that is slow to answer
     ///         n
@@ -70,8 +91,8 @@ impl<'env, I> StageBuilder<'env, I> {
     /// assert_eq!(pipeline.run(0..64, drop)?.delivered(), 64);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
+    pub fn waits(mut self) -> Self {
+        self.waits = true;
         self
     }
 
@@ -154,6 +175,7 @@ impl<'env, I> StageBuilder<'env, I> {
             counts_items: per_item.is_some(),
             weighs_outputs: false,
             workers: self.workers,
+            waits: self.waits,
             gather,
             expands,
             sizes: (size_of::<I>() as u64, size_of::<O>() as u64),

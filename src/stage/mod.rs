@@ -97,6 +97,8 @@ pub(crate) struct StageSpec {
     /// Whether what it makes has a declared weight.
     pub(crate) weighs_outputs: bool,
     pub(crate) workers: Option<usize>,
+    /// Whether it says that its calls wait and hold no core.
+    pub(crate) waits: bool,
     /// Items wanted for a call of `map_batch`.
     pub(crate) gather: Option<usize>,
     pub(crate) expands: bool,
@@ -122,7 +124,8 @@ impl Stage<'static, (), ()> {
 
     /// Begins a stage that keeps much memory: it is sized by RAM. It gets as many
     /// workers as the budget carries, but no more than there are cores unless
-    /// [`workers`](StageBuilder::workers) asks for more.
+    /// [`workers`](StageBuilder::workers) asks for more. Where its calls wait for a disk or a
+    /// service rather than look into memory, it says so by [`waits`](StageBuilder::waits).
     pub fn memory<'env, I>(
         name: impl Into<String>,
         footprint: Footprint<'env, I>,

@@ -89,8 +89,9 @@ impl Report {
     /// | failed items | fail again, as often |
     /// | locks, waking, starting a thread | cost what they did on a server of two cores: a turn with the scheduler 0.3 us, 1.4 us if another core had it last, waking a thread 6 us, 14 us until it runs |
     ///
-    /// A stage waits rather than computes, and so takes no core of the budget, if it has more
-    /// workers than that has cores, as in any run; what its calls were seen to compute all the
+    /// A stage waits rather than computes, and so takes no core of the budget, if it
+    /// [says so](crate::StageBuilder::waits) or asks for more workers than that has cores, as in any
+    /// run; what its calls were seen to compute all the
     /// same, they compute beside the others. Overrides of this run's budget (workers and
     /// footprints by variables) are not carried over: `budget` has its own.
     ///

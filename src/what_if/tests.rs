@@ -8,7 +8,7 @@ use crate::cores::CoreTime;
 use crate::pipeline::{Pipeline, PipelineBuilder};
 use crate::table::{Extent, MemoryId, Pages, Table};
 use crate::units::{GIB, MIB};
-use crate::{Cause, Footprint, Stage};
+use crate::{Cause, Footprint, Stage, StageBuilder};
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -180,6 +180,28 @@ fn a_stage_that_waits_goes_on_to_take_no_core() {
     let report = run(wait, &Budget::new(GIB, 1), 160);
     let prediction = report.what_if(&Budget::new(GIB, 2)).expect("it fits");
     assert!(prediction.elapsed().abs_diff(Duration::from_millis(200)) < Duration::from_millis(2));
+    // Nor where there are as many cores as it has workers, if it says so.
+    for (says_so, millis) in [(true, 210.0), (false, 400.0)] {
+        let report = run(if says_so { asks } else { holds }, &Budget::new(GIB, 1), 160);
+        let on_eight = report.what_if(&Budget::new(GIB, 8)).expect("it fits");
+        let off = on_eight.elapsed().as_secs_f64() * 1e3 / millis - 1.0;
+        assert!(off.abs() < 0.1, "{says_so}: {on_eight}");
+    }
+}
+
+/// Eight workers that wait, then others that compute.
+fn asks(clock: &VirtualClock) -> Builder {
+    before_work(Stage::memory("ask", Footprint::none()).workers(8).waits(), clock)
+}
+
+/// The same without a word.
+fn holds(clock: &VirtualClock) -> Builder {
+    before_work(Stage::memory("ask", Footprint::none()).workers(8), clock)
+}
+
+fn before_work(first: StageBuilder<'static, u64>, clock: &VirtualClock) -> Builder {
+    let work = Stage::cpu("work").map(takes(clock, |_| 10 * MS));
+    Pipeline::new(first.map(takes(clock, |_| 10 * MS))).then(work)
 }
 
 #[test]

@@ -78,12 +78,15 @@ fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
     assert_eq!(told.as_deref(), Some(held));
     assert_eq!(
         suggested(&report),
-        "calls of parse waited for 88 % of their time: if for a disk or a network, more workers \
-         than cores, which then hold none, would help: workers(8), or PLIMSOLL_WORKERS_PARSE=8; if \
-         for a lock that they share, they would not"
+        "calls of parse waited for 88 % of their time: if for a disk or a network, more workers, \
+         which hold no core, would help: waits().workers(8), or PLIMSOLL_WORKERS_PARSE=8; if for a \
+         lock that they share, they would not"
     );
     report.by_variable = false;
-    assert!(suggested(&report).contains("would help: workers(8); if for a lock"), "{report}");
+    assert!(
+        suggested(&report).contains("would help: waits().workers(8); if for a lock"),
+        "{report}"
+    );
     report.by_variable = true;
     report.stages[0].on_core = Some((0.35, 0.05));
     assert!(suggested(&report).contains(" PLIMSOLL_WORKERS_PARSE=5;"), "{report}");
@@ -91,6 +94,7 @@ fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
     assert_eq!(suggested(&report), "more cores would help, or a quicker parse");
     let mut many = ten_seconds([1, 119], 0, 0);
     (many.stages[1].workers, many.stages[1].on_core) = (12, Some((0.05, 0.0)));
+    many.stages[1].waits = true;
     let held = many.bottleneck();
     let busy = "screen: its 12 workers were busy 99 % of the time";
     assert_eq!(held.as_deref(), Some(busy), "it holds no core, so the cores do not limit it");
@@ -103,7 +107,7 @@ fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
         "{told}"
     );
     (many.stages[1].workers, many.stages[1].busy) = (2, Duration::from_secs(19));
-    many.cores = 4;
+    (many.cores, many.stages[1].waits) = (4, false);
     assert!(suggested(&many).contains("the cores would carry 4"), "{many}");
 }
 

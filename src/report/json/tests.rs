@@ -28,6 +28,7 @@ fn report() -> Report {
         name: "screen".to_owned(),
         workers: 2,
         asked: 8,
+        waits: true,
         more: Some((4, 3 << 30)),
         per_worker: 67,
         shared: 68,
@@ -112,7 +113,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "together": 1.25,
     });
     let stage = json!({
-        "name": "screen", "workers": 2, "asked_workers": 8, "calls": 50, "failed": 64, "fused": false,
+        "name": "screen", "workers": 2, "asked_workers": 8, "waits": true, "calls": 50, "failed": 64, "fused": false,
         "busy_seconds": 19.5, "set_up_seconds": 0.25, "computed": 0.5,
         "lacked_core": 0.25, "waited_input_seconds": 51.5,
         "waited_downstream_seconds": 52.5, "waited_memory_seconds": 53.5,
