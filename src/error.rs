@@ -13,7 +13,9 @@ pub use format::FormatProblem;
 pub use way_out::WayOut;
 
 pub(crate) use self::words::unit_forgotten;
-use self::words::{as_made, fewer_threads, may_lock, no_directory, of_declaration, told, would_do};
+use self::words::{
+    as_made, fewer_threads, larger_item, may_lock, no_directory, of_declaration, told, would_do,
+};
 use crate::item::ItemId;
 use crate::units::{Bytes, apart};
 
@@ -146,6 +148,24 @@ pub enum Error {
         value: u64,
         /// What it must be.
         rule: &'static str,
+    },
+
+    /// The largest item that the pipeline declares
+    /// ([`largest_item`](crate::PipelineBuilder::largest_item)) is smaller than every item that a
+    /// stage is given, so that all of them would fail.
+    #[error(
+        "stage {stage:?} could be given no item: each takes {needed} B by the sizes of its types, and \
+         `largest_item({declared})` lets in what takes {declared} B at the most; {}",
+        larger_item(*declared, *needed)
+    )]
+    LargestItem {
+        /// The first stage of that kind.
+        stage: String,
+        /// Bytes that the pipeline declares.
+        declared: u64,
+        /// Bytes that an item takes at the least, its own size (`size_of`); of a `flat_map` with
+        /// that of one output.
+        needed: u64,
     },
 
     /// The pipeline does not fit the budget.

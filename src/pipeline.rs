@@ -125,7 +125,8 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     /// Declares the most that one item may need at any step, bytes: what it and
     /// the items it was made of hold, and what the step works with. So much is
     /// kept for the oldest item alone; larger items fail with
-    /// [`Cause::TooLarge`](crate::Cause::TooLarge). Default: half of the line.
+    /// [`Cause::TooLarge`](crate::Cause::TooLarge). Default: half of the line. One that is smaller
+    /// than an item's own size is [refused](crate::Error::LargestItem) when the pipeline is built.
     ///
     /// A smaller reserve leaves more of the line to all others. Where memory is short it also
     /// leaves more to workers and tables: without it a quarter of what is left beside one worker
@@ -168,8 +169,8 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     ///
     /// [`Error::NoRoom`] if one worker of each stage and the largest item do not
     /// fit, or workers that a variable demands do not; [`Error::NameClash`],
-    /// [`Error::StageName`], [`Error::Setting`] and [`Error::ZeroBudget`] for what
-    /// cannot be worked with.
+    /// [`Error::StageName`], [`Error::Setting`], [`Error::LargestItem`] and
+    /// [`Error::ZeroBudget`] for what cannot be worked with.
     pub fn build(self, budget: &Budget) -> Result<Pipeline<'env, I, O>, Error> {
         let plan = self.plan(budget)?;
         let Self { link, source_weigher, pools, .. } = self;

@@ -35,6 +35,7 @@ fn throw() -> (Case, Piped, Expected) {
             Ok(pipeline) => break pipeline,
             // So the budget is often the least that will do.
             Err(Error::NoRoom { .. }) => case.memory += case.memory.div_ceil(2),
+            Err(Error::LargestItem { needed, .. }) => case.largest = Some(needed),
             Err(other) => panic!("{other}"),
         }
     };

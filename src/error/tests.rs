@@ -16,13 +16,14 @@ use crate::units::MIB;
 use crate::{Budget, CancelToken, Pipeline, Shared};
 
 /// All variants: a new one does not compile until it is here, and then fails until it is kept.
-const VARIANTS: [&str; 20] = [
+const VARIANTS: [&str; 21] = [
     "Variable",
     "LimitUnreadable",
     "ZeroBudget",
     "NameClash",
     "StageName",
     "Setting",
+    "LargestItem",
     "NoRoom",
     "Item",
     "State",
@@ -47,6 +48,7 @@ fn name(error: &Error) -> &'static str {
         Error::NameClash { .. } => "NameClash",
         Error::StageName { .. } => "StageName",
         Error::Setting { .. } => "Setting",
+        Error::LargestItem { .. } => "LargestItem",
         Error::NoRoom { .. } => "NoRoom",
         Error::Item(_) => "Item",
         Error::State { .. } => "State",
@@ -101,6 +103,7 @@ fn of_plans() -> Vec<Error> {
         plan(Pipeline::new(parse()).window(0), &budget()),
         plan(Pipeline::new(parse()), &budget().with_workers("parse", 5_000)),
         plan(Pipeline::new(parse()), &Budget::new(MEMORY, 5_000)),
+        plan(Pipeline::new(parse()).largest_item(2), &budget()),
         plan(Pipeline::new(parse()).then(heavy()), &budget()),
         plan(Pipeline::new(parse()).then(many()), &budget().with_workers("screen", 4)),
         plan(Pipeline::new(align).then(many()), &budget()),

@@ -25,6 +25,16 @@ pub(crate) fn unit_forgotten(budget: u64, by_variable: bool) -> String {
     }
 }
 
+/// What to declare for a largest item of which each takes `needed` bytes and more.
+pub(super) fn larger_item(declared: u64, needed: u64) -> String {
+    // Of what is a MiB and more nobody forgot the unit.
+    let asked = match declared < MIB {
+        true => format!(": did you mean `largest_item({declared} * MIB)`?"),
+        false => String::new(),
+    };
+    format!("declare {needed} or more{asked}")
+}
+
 pub(super) fn fewer_threads(by_variable: bool) -> &'static str {
     match by_variable {
         true => "lower PLIMSOLL_CORES, or the workers of stages whose calls wait",

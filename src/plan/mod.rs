@@ -306,8 +306,11 @@ impl Plan {
     }
 
     /// What is likely not meant: variables that no stage heard; workers beyond the cores that only
-    /// the budget demands, so that the stage's calls are taken to wait; footprints and budgets
-    /// that look like MiB and are bytes; a stage that asks for memory
+    /// the budget demands, so that the stage's calls are taken to wait; numbers that look like MiB
+    /// and are bytes, of a budget, a [largest item](crate::PipelineBuilder::largest_item), or a
+    /// footprint that a variable or [`with_footprint`](Budget::with_footprint) sets (one that the
+    /// stage declares is taken at its word: a worker may well keep a few bytes); a stage that asks
+    /// for memory
     /// [for each item](crate::Footprint::per_item), so that its items seem to be large, and whose
     /// outputs wait for another stage without a [weight](crate::Stage::weigh); a line that
     /// carries next to nothing. Empty for most plans. A stage that declares nothing at all is

@@ -9,9 +9,9 @@ use crate::units::{Bytes, KIB, MIB, stage_variable};
 /// A line below this is worth a word: an item of a few KiB may not fit.
 const SMALL_LINE: u64 = MIB;
 
-/// What workers keep is declared where it is large; below this it looks like a number without
-/// its unit.
-const SMALL_FOOTPRINT: u64 = KIB;
+/// What workers keep, and the most that an item needs, is told where it is large; below this it
+/// looks like a number without its unit.
+const SMALL_NUMBER: u64 = KIB;
 
 /// What the budget says that no stage heard, workers that are taken to wait although their stage
 /// does not say so, outputs that count as nothing, numbers that lack their unit, a line that
@@ -29,12 +29,14 @@ pub(super) fn notes(
         let unit = unit_forgotten(budget.memory(), budget.hears_variables());
         format!("the line is only {}: larger items will fail{unit}", Bytes(line))
     });
+    let small_item = settings.largest_item.and_then(|bytes| small_item(budget, bytes));
     unheard(budget, specs)
         .into_iter()
         .chain(waiting)
         .chain(unweighed)
         .chain(tiny)
         .chain(small)
+        .chain(small_item)
         .collect()
 }
 
@@ -80,8 +82,19 @@ fn unweighed(spec: &StageSpec) -> Option<String> {
 fn tiny(budget: &Budget, spec: &StageSpec) -> Option<String> {
     let (name, told) = (&spec.name, budget.footprint_for(&spec.name)?);
     let (bytes, origin) = (told.value, &told.origin);
-    (1..SMALL_FOOTPRINT).contains(&bytes).then(|| {
+    (1..SMALL_NUMBER).contains(&bytes).then(|| {
         format!("a worker of {name} counts as {bytes} bytes ({origin}): did you mean {bytes} MiB?")
+    })
+}
+
+/// A largest item in bytes that are likely MiB, where the budget has some: who declares it means
+/// to give the rest of the line to others, and of a few bytes there is nothing to give.
+fn small_item(budget: &Budget, bytes: u64) -> Option<String> {
+    (budget.memory() >= MIB && (1..SMALL_NUMBER).contains(&bytes)).then(|| {
+        format!(
+            "items that need more than {bytes} bytes will fail (largest_item): did you mean \
+             `largest_item({bytes} * MIB)`?"
+        )
     })
 }
 
@@ -160,6 +173,15 @@ mod tests {
         let told = planned(&told, keeping(Footprint::none())).expect("it fits").notes;
         let asked = "counts as 400 bytes (given by the caller): did you mean 400 MiB?";
         assert!(told[0].ends_with(asked), "{told:?}");
+
+        let largest = |bytes, budget: &Budget| {
+            let settings = Settings { largest_item: Some(bytes), ..SETTINGS };
+            plan(budget, &[cpu("embed")], &settings).expect("it fits").notes
+        };
+        let asked = "items that need more than 64 bytes will fail (largest_item): did you mean \
+                     `largest_item(64 * MIB)`?";
+        assert_eq!(largest(64, &budget), [asked]);
+        assert!(largest(KIB, &budget).is_empty() && largest(64, &Budget::new(KIB, 2)).is_empty());
 
         let refused = |bytes| {
             let spec = keeping(Footprint::per_worker(MIB));
