@@ -131,7 +131,7 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     /// A smaller reserve leaves more of the line to all others. Where memory is short it also
     /// leaves more to workers and tables: without it a quarter of what is left beside one worker
     /// of each stage is set aside for items, with it no more than one of the largest for each
-    /// core and one for the oldest.
+    /// core, for each worker of stages that [wait](crate::StageBuilder::waits), and for the oldest.
     pub fn largest_item(mut self, bytes: u64) -> Self {
         self.design.settings.largest_item = Some(bytes);
         self

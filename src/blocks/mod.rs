@@ -162,7 +162,7 @@ impl<'t> Blocks<'t> {
     ///
     /// A block gets what the plan of the pipeline leaves over: the line, less what
     /// every plan keeps for items: a quarter of it, or so many of the largest
-    /// ([`largest_item`](crate::PipelineBuilder::largest_item)) as the cores can be at work on.
+    /// ([`largest_item`](crate::PipelineBuilder::largest_item)) as calls can be at work on.
     ///
     /// # Errors
     ///

@@ -143,14 +143,14 @@ impl Plan {
         row(f, "  reserve", self.reserve, self.reserve_reason)?;
         row(f, "  common", self.line - self.reserve, "the rest, on which all other items draw")?;
         let Some(enough) = self.enough else { return Ok(()) };
-        let what = match self.tables.is_empty() {
-            true => "the least memory that carries all workers asked for, beside what is aside",
-            false => {
-                "the least memory that carries all workers asked for and all tables, beside \
-                      what is aside"
-            }
+        let tables = if self.tables.is_empty() { "" } else { " and all tables" };
+        let items = match self.largest_aboard {
+            Some(items) => format!("{items} of the largest items"),
+            None => "a quarter for items of unknown size".to_owned(),
         };
-        row(f, "enough", enough, what)
+        let what =
+            format!("the least memory that carries all workers asked for{tables}, beside {items}");
+        row(f, "enough", enough, &what)
     }
 
     /// Which stages `bytes` are made up of.

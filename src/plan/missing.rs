@@ -1,7 +1,7 @@
 //! What a budget is short of, once it is spent.
 
 use super::Settings;
-use super::planner::enough_for;
+use super::planner::{at_work, enough_for};
 use super::workers::{self, Draft, workers_by_then};
 use crate::budget::Budget;
 use crate::units::{MIB, rounded_up};
@@ -9,6 +9,8 @@ use crate::units::{MIB, rounded_up};
 /// What is known when the first workers of all stages have theirs.
 pub(super) struct Spent<'a> {
     pub(super) budget: &'a Budget,
+    /// The most calls that may be at work at once.
+    pub(super) calls: usize,
     pub(super) settings: &'a Settings,
     /// Bytes that were left then.
     pub(super) left: u64,
@@ -23,13 +25,22 @@ pub(super) struct Spent<'a> {
 impl Spent<'_> {
     /// Bytes that carry so many workers of each draft, all tables and what is set aside.
     fn carries(&self, drafts: &[Draft], workers: impl Fn(usize, &Draft) -> usize) -> u64 {
-        let further = workers::further(drafts, workers).saturating_add(self.for_tables);
-        enough_for(further, self.budget.cores(), self.settings)
+        enough_for(self.beyond_first(drafts, workers), self.calls, self.settings)
     }
 
-    /// The least budget on which nothing is missing, unless nobody has so much.
+    /// What these workers keep beyond the first of each, and tables.
+    fn beyond_first(&self, drafts: &[Draft], workers: impl Fn(usize, &Draft) -> usize) -> u64 {
+        workers::further(drafts, workers).saturating_add(self.for_tables)
+    }
+
+    /// The least budget on which nothing is missing, unless nobody has so much: it carries all
+    /// workers and tables, and beside them the largest items for all calls at once, where it is
+    /// known how large they get. What is set aside for items can be much less, a quarter of little.
     pub(super) fn enough(&self, drafts: &[Draft]) -> Option<u64> {
-        let carries = self.carries(drafts, |_, draft| draft.asked).max(self.least);
+        let all = |_: usize, draft: &Draft| draft.asked;
+        let items = self.settings.largest_item.map_or(0, |bytes| at_work(bytes, self.calls));
+        let at_work = self.beyond_first(drafts, all).saturating_add(items);
+        let carries = self.carries(drafts, all).max(at_work).max(self.least);
         let enough = (self.budget.memory() - self.left).checked_add(carries)?;
         (enough < u64::MAX - MIB).then(|| rounded_up(enough))
     }

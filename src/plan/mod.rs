@@ -6,8 +6,9 @@
 //!    memory of shared tables;
 //! 2. one worker for every stage;
 //! 3. a quarter of what is left is kept for the items; if the pipeline says how large they
-//!    get, one of the largest for each core and one for the oldest, if that is less, and two
-//!    in any case;
+//!    get, one of the largest for each call that may be at work at once (one for each core, and
+//!    all that stages that wait ask for) and one for the oldest, if that is less, and two in any
+//!    case;
 //! 4. the workers that somebody demands by a variable or by name;
 //! 5. further workers, one at a time, to the stage that has the least of what it asks for, as
 //!    long as they take an eighth at the most of what all other tables would have;
@@ -160,6 +161,8 @@ pub struct Plan {
     enough: Option<u64>,
     /// What was set aside for items before any stage got a second worker.
     kept_for_items: u64,
+    /// If the pipeline says how large items get, how many may be at work at once, and the oldest.
+    largest_aboard: Option<u64>,
     pub(crate) line: u64,
     pub(crate) reserve: u64,
     reserve_reason: &'static str,
@@ -235,10 +238,17 @@ impl Plan {
     /// every [table](Self::tables) all that is wanted of it. Bytes, in whole MiB where it is that
     /// much; `None` if nobody has so much.
     ///
-    /// It takes for granted the cores of this plan's budget, that what is declared is true, and what
-    /// is set aside for items: a quarter of what is left beside one worker of each stage, or by
-    /// [`largest_item`](crate::PipelineBuilder::largest_item) so many of the largest. More memory
-    /// than this lets more items aboard, and larger ones if no largest is declared.
+    /// It takes for granted the cores of this plan's budget, and that what is declared is true. For
+    /// items it has, by [`largest_item`](crate::PipelineBuilder::largest_item), one of the largest
+    /// for each call that may be at work at once (one for each core, and one for each worker of
+    /// stages that [wait](crate::StageBuilder::waits)) and one for the oldest; if few are so large,
+    /// less would do. What wait in between, in queues or for their turn, are not among them.
+    ///
+    /// How many items of unknown size there should be room for it does not know. They have a quarter
+    /// of what is left beside one worker of each stage, which is next to nothing where further
+    /// workers and tables keep little: on such a budget all calls may wait for memory. More memory
+    /// lets more of them aboard, and larger ones; how much they held in a run is told by
+    /// [`Report::peak_reserved`](crate::Report::peak_reserved).
     ///
     /// ```
     /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
@@ -253,6 +263,13 @@ impl Plan {
     /// // The more was for items of unknown size.
     /// let small = stages.largest_item(MIB).plan(&Budget::new(900 * MIB, 2))?;
     /// assert_eq!(small.enough_memory(), Some(803 * MIB));
+    ///
+    /// // 64 calls that wait, two that compute, and the oldest may each hold an item.
+    /// let ask = Stage::memory("ask", Footprint::none()).workers(64).waits().map(|n: u64| n);
+    /// let stages = Pipeline::new(ask.weigh(|_| MIB));
+    /// assert!(stages.plan(&Budget::new(900 * MIB, 2))?.enough_memory() < Some(MIB), "not known");
+    /// let known = stages.largest_item(MIB).plan(&Budget::new(900 * MIB, 2))?;
+    /// assert_eq!(known.enough_memory(), Some(67 * MIB));
     /// # Ok::<(), plimsoll::Error>(())
     /// ```
     #[must_use]

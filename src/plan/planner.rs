@@ -32,7 +32,9 @@ pub(crate) fn plan(
         let enough = tables::Enough {
             budget: plan.memory,
             tables: least(settings),
-            all: plan.enough,
+            all: least_memory(budget, specs, settings, |plan| {
+                has_all_tables(plan) && has_all_workers(plan)
+            }),
             small: settings.largest_item.is_none().then(|| least(&small)).flatten(),
             by_variable: plan.by_variable,
         };
@@ -47,6 +49,10 @@ pub(super) const SMALL_ITEM: u64 = MIB;
 
 fn has_all_tables(plan: &Plan) -> bool {
     plan.tables.iter().all(|table| table.missing() == 0)
+}
+
+fn has_all_workers(plan: &Plan) -> bool {
+    plan.stages.iter().all(|stage| stage.workers == stage.asked)
 }
 
 /// The least memory, not less than the budget's, on which a plan can be made that `is_good`, in
@@ -105,7 +111,8 @@ pub(super) fn plan_once(
     let (least, what) = least_reserve(&specs, settings);
     purse.expect(last, what, least)?;
     let before = purse.left();
-    let keep = set_aside(before, budget.cores(), settings);
+    let calls = calls_at_once(budget, &drafts);
+    let keep = set_aside(before, calls, settings);
     let for_tables = tables::wanted(&tables);
     workers::add_demanded(&mut drafts, &specs, &mut purse, keep)?;
     let early = workers::early(&drafts, &specs, for_tables);
@@ -115,7 +122,7 @@ pub(super) fn plan_once(
     tables::grant(&mut tables, purse.left().saturating_sub(keep), &mut purse);
     workers::add(&mut drafts, &specs, &mut purse, keep);
     let (left, early) = (before, &early);
-    let spent = Spent { budget, settings, left, least, for_tables, early };
+    let spent = Spent { budget, calls, settings, left, least, for_tables, early };
     let (enough, more) = (spent.enough(&drafts), spent.tell(&mut drafts));
 
     let (reserve, reserve_reason) = match settings.largest_item {
@@ -131,6 +138,7 @@ pub(super) fn plan_once(
         by_variable: budget.hears_variables(),
         enough,
         kept_for_items: keep,
+        largest_aboard: settings.largest_item.map(|_| items_at_once(calls)),
         line: purse.left(),
         reserve,
         reserve_reason,
@@ -271,25 +279,38 @@ fn least_reserve(specs: &[StageSpec], settings: &Settings) -> (u64, &'static str
     }
 }
 
-/// Bytes that are set aside for items of `left`: a quarter, or if the pipeline says how large
-/// items get, as much as one of the largest for each core and one for the oldest, if that is
-/// less. Two of the largest in any case.
-fn set_aside(left: u64, cores: usize, settings: &Settings) -> u64 {
-    let Some(largest) = settings.largest_item else { return left / 4 };
-    at_work(largest, cores).min(left / 4).max(largest.saturating_mul(2))
+/// The most calls that may be at work at once: those that compute have a core each, those of
+/// stages that wait need none. The same for any memory, so that what is set aside for them does
+/// not depend on how many workers fit beside it.
+fn calls_at_once(budget: &Budget, drafts: &[Draft]) -> usize {
+    let waiting = drafts.iter().filter(|draft| draft.waits);
+    waiting.map(|draft| draft.asked).fold(budget.cores(), usize::saturating_add)
 }
 
-/// What the largest items hold while all `cores` are at work on such.
-fn at_work(largest: u64, cores: usize) -> u64 {
-    largest.saturating_mul(cores as u64 + 1)
+/// Bytes that are set aside for items of `left`: a quarter, or if the pipeline says how large
+/// items get, what they hold while all [calls](calls_at_once) are [at work](at_work) on the
+/// largest, if that is less. Two of the largest in any case.
+fn set_aside(left: u64, calls: usize, settings: &Settings) -> u64 {
+    let Some(largest) = settings.largest_item else { return left / 4 };
+    at_work(largest, calls).min(left / 4).max(largest.saturating_mul(2))
+}
+
+/// One item for each of `calls`, and the oldest, which may be none of these.
+fn items_at_once(calls: usize) -> u64 {
+    calls as u64 + 1
+}
+
+/// What the largest items hold while all `calls` are at work on such.
+pub(super) fn at_work(largest: u64, calls: usize) -> u64 {
+    largest.saturating_mul(items_at_once(calls))
 }
 
 /// Bytes that carry `further`, beside one worker of every stage and what is
 /// [set aside](set_aside).
-pub(super) fn enough_for(further: u64, cores: usize, settings: &Settings) -> u64 {
+pub(super) fn enough_for(further: u64, calls: usize, settings: &Settings) -> u64 {
     let quarter = further.saturating_add(further.div_ceil(3));
     let Some(largest) = settings.largest_item else { return quarter };
-    let at_work = further.saturating_add(at_work(largest, cores));
+    let at_work = further.saturating_add(at_work(largest, calls));
     quarter.min(at_work).max(further.saturating_add(largest.saturating_mul(2)))
 }
 

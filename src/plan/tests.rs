@@ -2,7 +2,7 @@ use super::*;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::stage::{Footprint, Stage, StageSpec};
-use crate::units::{Bytes, GIB, MIB};
+use crate::units::{Bytes, GIB, KIB, MIB};
 
 const SETTINGS: Settings = Settings { ordered: false, window: 1_000, largest_item: None };
 
@@ -97,12 +97,23 @@ fn what_would_carry_all_is_true_for_several_stages_and_large_items() {
         assert!(short.to_string().contains(&told), "{told}: {short}");
         assert_eq!(workers(&with(enough).expect("it fits")), [16, 16], "{short}");
         assert_ne!(workers(&with(enough - MIB).expect("it fits")), [16, 16], "{short}");
-        // Whatever the budget, and if it has more than enough.
+        // With one of the largest for each core and the oldest, whatever the budget, and if it has
+        // more than enough.
+        let enough = (50 + 170) * MIB + further + largest_item.map_or(items, |bytes| 17 * bytes);
         for memory in [short.memory(), enough + GIB] {
             let plan = with(memory).expect("it fits");
             assert_eq!(plan.enough_memory(), Some(enough), "{plan:#}");
         }
-        let row = format!("\nenough        {:>10}   the least memory that carries", Bytes(enough));
+        assert_eq!(workers(&with(enough).expect("it fits")), [16, 16], "{short}");
+        let beside = match largest_item {
+            None => "a quarter for items of unknown size",
+            Some(_) => "17 of the largest items",
+        };
+        let row = format!(
+            "\nenough        {:>10}   the least memory that carries all workers asked for, beside \
+             {beside}\n",
+            Bytes(enough)
+        );
         assert!(format!("{short:#}").contains(&row), "{row}: {short:#}");
     }
 }
@@ -134,6 +145,33 @@ fn what_carries_twice_the_workers_is_enough_whoever_else_comes_first() {
         }
         assert!(short.stages()[0].more.is_some(), "{short}");
     }
+}
+
+#[test]
+fn calls_that_wait_have_room_for_the_largest_item_each() {
+    let waits = |workers| StageSpec {
+        waits: true,
+        workers: Some(workers),
+        ..memory("ask", Footprint::none())
+    };
+    let big = memory("big", Footprint::per_worker(MIB).and(Footprint::shared(12 * MIB)));
+    let on = |memory: u64, workers, largest_item| {
+        let settings = Settings { largest_item, ..SETTINGS };
+        plan(&Budget::new(memory, 2), &[waits(workers), big.clone()], &settings).expect("it fits")
+    };
+    for (workers, largest) in [(2, 400 * KIB), (64, 400 * KIB), (1_000, MIB)] {
+        let enough = on(256 * MIB, workers, Some(largest)).enough_memory().expect("it is little");
+        // Two cores, the oldest; twelve that are shared, two workers.
+        let items = (workers as u64 + 2 + 1) * largest;
+        assert_eq!(enough, crate::units::rounded_up(14 * MIB + items));
+        let plan = on(enough, workers, Some(largest));
+        assert!(plan.line() >= items && plan.line() < items + MIB, "{plan}");
+        // So much is set aside where it is no more than a quarter.
+        let roomy = on(5 * enough, workers, Some(largest));
+        assert_eq!(roomy.spare(), roomy.line() - items, "{roomy:#}");
+    }
+    let unknown = [2, 64].map(|workers| on(256 * MIB, workers, None).enough_memory());
+    assert_eq!(unknown, [Some(15 * MIB); 2], "nothing is known of items");
 }
 
 #[test]

@@ -204,7 +204,8 @@ fn light_beside_a_table(workers: usize) -> [StageSpec; 2] {
 #[test]
 fn light_workers_come_before_a_table_that_does_not_quite_fit() {
     let specs = light_beside_a_table(8);
-    let short = on(330 * MIB, &specs);
+    let on = |memory| plan(&Budget::new(memory, 8), &specs, &SETTINGS).expect("it fits");
+    let short = on(330 * MIB);
     assert_eq!(short.stages()[0].workers(), 8, "{short}");
     // 328.5 MiB beside the first worker, less a quarter and 10.5 for the others.
     assert_eq!(short.tables()[0].counted(), (3_285 * MIB / 10) * 3 / 4 - 21 * MIB / 2);
@@ -212,22 +213,22 @@ fn light_workers_come_before_a_table_that_does_not_quite_fit() {
     let told = "kept there. This budget would do with `.largest_item(MIB)`, if no item is larger, as a \
                 quarter is set aside for items of unknown size; else `423 * MIB` would do; or declare";
     assert!(note.contains(told), "{note}");
-    let whole = on(423 * MIB, &specs);
+    let whole = on(423 * MIB);
     assert!(whole.notes().is_empty() && whole.tables()[0].missing() == 0, "{whole}");
     assert_eq!(whole.stages()[0].workers(), 8, "{whole}");
-    assert!(on(422 * MIB, &specs).tables()[0].missing() > 0, "it is the least, as told");
+    assert!(on(422 * MIB).tables()[0].missing() > 0, "it is the least, as told");
 }
 
 #[test]
 fn the_size_of_the_largest_item_makes_room_for_tables_and_workers() {
     let specs = light_beside_a_table(8);
     let settings = Settings { largest_item: Some(MIB), ..SETTINGS };
-    let with = |memory: u64| plan(&Budget::new(memory, 2), &specs, &settings).expect("it fits");
+    let with = |memory: u64| plan(&Budget::new(memory, 8), &specs, &settings).expect("it fits");
     let plan = with(330 * MIB);
     assert_eq!((plan.stages()[0].workers(), plan.tables()[0].missing()), (8, 0), "{plan}");
     assert_eq!(plan.line(), 13 * MIB);
     let short = with(200 * MIB);
-    assert_eq!(short.line(), 3 * MIB, "one for each core and one for the oldest");
+    assert_eq!(short.line(), 9 * MIB, "one for each core and one for the oldest");
     assert!(!short.notes()[0].contains("largest_item"), "it is told: {short}");
 }
 
@@ -246,7 +247,7 @@ fn no_larger_budget_takes_from_a_table_what_a_smaller_one_had_room_for() {
     }
     assert_eq!(counted, 305 * MIB);
     let short = on(400 * MIB, &specs);
-    let told = "else `459 * MIB` would do (`607 * MIB` for all workers, too); or declare";
+    let told = "A budget of `459 * MIB` would do (`607 * MIB` for all workers, too), of which a";
     assert_eq!(short.enough_memory(), Some(607 * MIB));
     assert!(short.notes()[0].contains(told), "{told}: {}", short.notes()[0]);
     let all = on(607 * MIB, &specs);
