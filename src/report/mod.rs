@@ -83,12 +83,13 @@ pub use times::ItemTimes;
 ///
 /// With the feature `serde` a report can be serialized, and each part of it by itself. Fields
 /// may be added in any release; those below keep their names and meanings until the next
-/// breaking one. Numbers of bytes are whole, times are seconds.
+/// breaking one. Numbers of bytes are whole, times are seconds. A field is named like the method
+/// that tells the same, and its unit; where that has another name it is linked.
 ///
 /// | field | tells |
 /// |---|---|
 /// | `read`, `children`, `delivered`, `filtered`, `failed`, `cancelled`, `expanded` | the items' fates |
-/// | `elapsed_seconds`, `cpu_seconds` | the run's time, and the processor's, null where it is not told |
+/// | `elapsed_seconds`, `cpu_seconds` ([`cpu_time`](Self::cpu_time)) | the run's time, and the processor's, null where it is not told |
 /// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
 /// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
@@ -98,9 +99,9 @@ pub use times::ItemTimes;
 /// | `peak_resident_bytes` | the process's, since it was started; null where it is not told |
 /// | `notes` | [`notes`](Self::notes) |
 /// | `limited_by`, `suggestion` | [`bottleneck`](Self::bottleneck) and [`suggestion`](Self::suggestion), in words, which may change; null where there is none |
-/// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds`, `system_short_seconds`, `trims`, `trimmed_bytes`, `trim_seconds`, `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
-/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `waits` (its calls held no core), `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `computed` and `lacked_core` (parts of `busy_seconds`, or null), `waited_input_seconds`, `waited_downstream_seconds`, `waited_memory_seconds`, `waited_real_memory_seconds` (a part of it), `waited_core_seconds`; `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
-/// | `stalls` | [`Stall`]: `stage`, `item`, `items`, `seconds`, `came_back`, `holds_bytes` |
+/// | `memory` | [`MemoryReport`]: `why_not_measured`, `peak_real_bytes`, `peak_drift_bytes`, `beyond_budget_bytes`, `most_withheld_bytes`, `tightened_seconds` ([`tightened_for`](MemoryReport::tightened_for)), `system_short_seconds` ([`system_short_for`](MemoryReport::system_short_for)), `trims`, `trimmed_bytes`, `trim_seconds` ([`trim_time`](MemoryReport::trim_time)), `releases_blocks_from_bytes` or null, `never_used_bytes`; `heavier_than_declared`, `worker_heavier_than_declared` and `lighter_than_declared`, each null or `stage`, `touched_bytes`, `declared_bytes` |
+/// | `stages` | [`StageReport`], from source to sink: `name`, `workers`, `asked_workers`, `waits` (its calls held no core), `calls`, `failed` (items, there), `fused` (runs in one go with the stage above), `busy_seconds`, `set_up_seconds`, `computed` and `lacked_core` (parts of `busy_seconds`, or null), `waited_input_seconds` ([`waited_for_input`](StageReport::waited_for_input)), `waited_downstream_seconds` ([`blocked_by_downstream`](StageReport::blocked_by_downstream)), `waited_memory_seconds` ([`blocked_on_memory`](StageReport::blocked_on_memory)), `waited_real_memory_seconds` (a part of it, [`blocked_on_real_memory`](StageReport::blocked_on_real_memory)), `waited_core_seconds` ([`waited_for_core`](StageReport::waited_for_core)); `item_times`, null if there was no call, or [`ItemTimes`]: `p50_seconds`, `p90_seconds`, `p99_seconds`, `max_seconds`, `together` |
+/// | `stalls` | [`Stall`]: `stage`, `item`, `items`, `seconds` ([`lasted`](Stall::lasted)), `came_back`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub(crate) read: u64,

@@ -135,9 +135,9 @@ impl Monitor {
 /// | `cores`, `computing` | the budget's cores, and calls under way that take one |
 /// | `source_waits_for` | as a stage's `waits_for`; null when the source has no more |
 /// | `limited_by` | what [`bottleneck`](Snapshot::bottleneck) says, or null |
-/// | `stopping` | null, or [`Stopping`]: `reason` (`"cancelled"`, `"time limit"`, `"failed"`, `"dropped"`), `seconds` |
+/// | `stopping` | null, or [`Stopping`]: `reason` (`"cancelled"`, `"time limit"`, `"failed"`, `"dropped"`), `seconds` ([`lasted`](Stopping::lasted)) |
 /// | `stages` | from source to sink: `name`, `workers`, `running`, `queued`, `done`, `per_second`, `holds_bytes`, `waits_for` (`"nothing"`, `"input"`, `"downstream"`, `"memory"`, `"real memory"`, `"core"`, `"turn"`, `"consumer"`) |
-/// | `stalls` | the longest first: [`Stall`]: `stage`, `item`, `items`, `seconds`, `came_back`, `holds_bytes` |
+/// | `stalls` | the longest first: [`Stall`]: `stage`, `item`, `items`, `seconds` ([`lasted`](Stall::lasted)), `came_back`, `holds_bytes` |
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub(crate) elapsed: Duration,

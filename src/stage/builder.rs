@@ -69,8 +69,7 @@ impl<'env, I> StageBuilder<'env, I> {
     /// Says that calls of the stage mostly wait, for a disk, a service, a device, and compute
     /// next to nothing: they hold no core while they do, so that as many are under way as the
     /// stage has [workers](Self::workers), beside calls of other stages that keep all cores busy.
-    /// How many workers there should be depends on what they wait for; without `workers` there is
-    /// one for each core. Each has a thread of its own.
+    /// Without `workers` there is one for each core. Each has a thread of its own.
     ///
     /// Calls that compute all the same contend for the cores with all others: the report
     /// shows by [`computed`](crate::StageReport::computed) how much they did.
@@ -89,6 +88,39 @@ impl<'env, I> StageBuilder<'env, I> {
     /// let pipeline = Pipeline::new(ask).build(&Budget::new(64 * MIB, 2))?;
     /// assert_eq!(pipeline.plan().stages()[0].workers(), 16);
     /// assert_eq!(pipeline.run(0..64, drop)?.delivered(), 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # How many workers
+    ///
+    /// About as many as make the stage as fast as the rest: the time of one of its calls, divided by what
+    /// an item costs the rest, which is the largest of
+    ///
+    /// - the time of all calls that compute for an item, divided by the cores,
+    /// - in each other stage that waits, or has fewer workers than there are cores: the time of a
+    ///   call, divided by the workers,
+    /// - the time of the source, and that of the sink.
+    ///
+    /// Fewer workers let the rest wait, more of them do not help, and no more than what they wait for
+    /// answers at once. A call that takes 40 ms, before a stage whose one worker takes 4 ms, needs 10
+    /// workers; a run with any number of them [predicts](crate::Report::what_if) other numbers:
+    ///
+    /// ```
+    /// use std::{thread::sleep, time::Duration};
+    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// let takes = |ms| move |n: u64| { sleep(Duration::from_millis(ms)); n };
+    /// let ask = Stage::memory("ask", Footprint::none()).waits().workers(20).map(takes(40));
+    /// let write = Stage::memory("write", Footprint::none()).waits().workers(1).map(takes(4));
+    /// let budget = Budget::new(64 * MIB, 2);
+    /// let report = Pipeline::new(ask).then(write).build(&budget)?.run(0..60, drop)?;
+    ///
+    /// let with = |workers| {
+    ///     let budget = budget.clone().with_workers("ask", workers);
+    ///     report.what_if_items(&budget, 10_000).map(|told| told.elapsed())
+    /// };
+    /// assert!(with(2)? > with(10)? * 2, "2 let the other wait");
+    /// assert!(with(10)? < with(40)? * 3 / 2, "40 do not help");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn waits(mut self) -> Self {

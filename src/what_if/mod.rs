@@ -98,6 +98,27 @@ impl Report {
     ///
     /// A run that was stopped early tells what it saw until then.
     ///
+    /// # Another number of workers
+    ///
+    /// What [more workers](Report::suggestion) would bring is asked by a budget that demands them,
+    /// [`Budget::with_workers`]; so is another footprint, by [`Budget::with_footprint`].
+    ///
+    /// ```
+    /// use std::{thread::sleep, time::Duration};
+    /// use plimsoll::{Budget, Footprint, MIB, Pipeline, Stage};
+    ///
+    /// let ask = |n: u64| { sleep(Duration::from_millis(5)); n };
+    /// let ask = Stage::memory("ask", Footprint::none()).waits().workers(4).map(ask);
+    /// let budget = Budget::new(64 * MIB, 2);
+    /// let report = Pipeline::new(ask).build(&budget)?.run(0..100, drop)?;
+    ///
+    /// let four = report.what_if_items(&budget, 100_000)?;
+    /// let many = report.what_if_items(&budget.with_workers("ask", 32), 100_000)?;
+    /// assert_eq!(many.plan().stages()[0].workers(), 32);
+    /// assert!(many.elapsed() < four.elapsed() / 4, "{many}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`PipelineBuilder::build`](crate::PipelineBuilder::build), as
