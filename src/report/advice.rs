@@ -65,7 +65,7 @@ impl Report {
             return None;
         }
         let (tightest, busy) = self.tightest()?;
-        let cores = percent(self.share(self.computing() + self.sink_busy, self.cores).min(1.0));
+        let cores = percent(self.share(self.held_cores() + self.sink_busy, self.cores).min(1.0));
         let tightest = match tightest {
             Limit::Source(_) => "the source".to_owned(),
             Limit::Sink(_) => "the sink".to_owned(),
@@ -110,6 +110,7 @@ impl Report {
     /// What would help against `limit`.
     fn what_helps(&self, limit: &Limit<'_>) -> String {
         match limit {
+            Limit::Cores(stage, _) if stage.waits => self.what_computes_all_the_same(stage),
             Limit::Cores(StageReport { name, .. }, _) => match self.why_not_more_cores() {
                 None => format!("more cores would help, or a quicker {name}"),
                 Some(why) if self.others_had_the_cores() => {
@@ -135,6 +136,22 @@ impl Report {
         }
     }
 
+    /// What would help where the cores are taken by a stage that said that it waits.
+    fn what_computes_all_the_same(&self, stage: &StageReport) -> String {
+        let StageReport { name, workers, .. } = stage;
+        let wants = 1.0 - stage.stood_still().unwrap_or(0.0);
+        let cores = if self.cores == 1 { "1 core".into() } else { format!("{} cores", self.cores) };
+        let no_use = match wants > 0.5 {
+            true => "without waits() there would be one for each core, which is as fast",
+            false => "more of them would not help",
+        };
+        format!(
+            "more cores would help, or a quicker {name}: its calls compute or are ready to for {} of \
+             their time, and its {workers} workers have {cores}; {no_use}",
+            percent(wants)
+        )
+    }
+
     /// What would help where the source or the sink, which `does` what it is there for, was
     /// `busy` all the time.
     fn what_an_end_takes(&self, end: &str, does: &str, busy: Duration) -> String {
@@ -153,12 +170,12 @@ impl Report {
     }
 
     fn limit(&self) -> Option<Limit<'_>> {
-        let computing = self.computing();
-        let at_work = self.share(computing + self.sink_busy, self.cores);
-        let heaviest = self.that_compute().max_by_key(|stage| stage.worked());
+        let held = self.held_cores();
+        let at_work = self.share(held + self.sink_busy, self.cores);
+        let heaviest = self.stages.iter().max_by_key(|stage| stage.held_cores());
         let cores = heaviest.map(|stage| match stage.stood_still().filter(|stood| *stood > 0.5) {
-            Some(stood) => Limit::Held(stage, stood),
-            None => Limit::Cores(stage, stage.worked().as_secs_f64() / computing.as_secs_f64()),
+            Some(stood) if !stage.waits => Limit::Held(stage, stood),
+            _ => Limit::Cores(stage, stage.held_cores().as_secs_f64() / held.as_secs_f64()),
         });
         if at_work > 0.85 {
             return cores;
@@ -178,7 +195,18 @@ impl Report {
         if at_work > 0.5 && self.waited_for_cores() > 0.5 {
             return cores;
         }
-        (busy > 0.5).then_some(tightest)
+        match tightest {
+            // As many workers as cores: these are what they had.
+            Limit::Stage(stage, _) if busy > 0.5 && !stage.waits && stage.workers >= self.cores => {
+                cores
+            }
+            _ => (busy > 0.5).then_some(tightest),
+        }
+    }
+
+    /// For how long the cores were calls' of stages.
+    fn held_cores(&self) -> Duration {
+        self.stages.iter().map(StageReport::held_cores).sum()
     }
 
     /// The part of all that free workers waited for that was a core.
@@ -311,16 +339,20 @@ impl StageReport {
                  carry {wanted}"
             );
         }
+        if let Some(told) = self.what_waiting_takes(cores, by_variable) {
+            return told;
+        }
         let variable = or_variable(by_variable, "WORKERS", name, cores);
-        let what = match (
-            *workers < cores && !self.waits,
-            self.what_waiting_takes(cores, by_variable),
-        ) {
-            (true, _) => format!(
+        let what = match (self.waits, self.on_core) {
+            (false, _) if *workers < cores => format!(
                 ", which is all it asks for; the cores would carry {cores}: workers({cores}){variable}"
             ),
-            (false, Some(waits)) => return waits,
-            (false, None) => "; a quicker one would help".to_owned(),
+            (true, Some((_, lacked))) if lacked > 0.25 => format!(
+                ", whose calls were ready for {} of their time and had no core: cores with less else \
+                 to do would help, more workers would not",
+                percent(lacked)
+            ),
+            _ => "; a quicker one would help".to_owned(),
         };
         format!("{name} is limited by {has}{what}")
     }

@@ -117,7 +117,10 @@ impl StageReport {
         // So many would keep the cores busy, if what they wait for can be had so often at once,
         // which is to be tried step by step.
         let busy = (cores as f64 / (1.0 - stood).max(0.01)).round() as usize;
-        let workers = busy.min(4 * cores.max(self.workers)).max(cores.max(self.workers) + 1);
+        let workers = busy.min(4 * cores.max(self.workers));
+        if workers * 8 < self.workers * 9 {
+            return None;
+        }
         let (name, stood) = (&self.name, percent(stood));
         let variable = or_variable(by_variable, "WORKERS", name, workers);
         let (more, say) = match self.waits {

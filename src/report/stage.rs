@@ -193,6 +193,16 @@ impl StageReport {
         self.on_core.map(|(had, lacked)| 1.0 - had - lacked)
     }
 
+    /// For how long the cores were its calls': all of their time, or as far as they computed, if
+    /// it says that they wait.
+    pub(super) fn held_cores(&self) -> Duration {
+        match (self.waits, self.on_core) {
+            (false, _) => self.worked(),
+            (true, Some((had, _))) => self.worked().mul_f64(had),
+            (true, None) => Duration::ZERO,
+        }
+    }
+
     /// For which part of their time its calls computed, in a cell of a table.
     pub(super) fn told_computed(&self) -> String {
         self.computed().map_or("-".to_owned(), percent)

@@ -71,8 +71,9 @@ impl<'env, I> StageBuilder<'env, I> {
     /// stage has [workers](Self::workers), beside calls of other stages that keep all cores busy.
     /// Without `workers` there is one for each core. Each has a thread of its own.
     ///
-    /// Calls that compute all the same contend for the cores with all others: the report
-    /// shows by [`computed`](crate::StageReport::computed) how much they did.
+    /// Calls that compute all the same contend for the cores with all others. The report
+    /// shows for which part of their time they [computed](crate::StageReport::computed) and for
+    /// which they [wanted to](crate::StageReport::lacked_core), and says so if that is much.
     ///
     /// ```
     /// use std::{thread::sleep, time::Duration};

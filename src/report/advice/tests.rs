@@ -108,7 +108,62 @@ fn a_stage_that_waits_is_told_to_have_more_workers_than_cores() {
     );
     (many.stages[1].workers, many.stages[1].busy) = (2, Duration::from_secs(19));
     (many.cores, many.stages[1].waits) = (4, false);
-    assert!(suggested(&many).contains("the cores would carry 4"), "{many}");
+    let told = suggested(&many);
+    assert!(
+        told.contains(" would help: waits().workers(16), or"),
+        "rather than one a core: {told}"
+    );
+    // As many as keep the cores busy, beside what they wait for.
+    (many.cores, many.stages[1].waits) = (2, true);
+    (many.stages[1].workers, many.stages[1].on_core) = (16, Some((0.1, 0.02)));
+    many.stages[1].busy = Duration::from_secs(158);
+    assert_eq!(suggested(&many), "screen is limited by its 16 workers; a quicker one would help");
+    many.stages[1].on_core = Some((0.1, 0.3));
+    assert_eq!(
+        suggested(&many),
+        "screen is limited by its 16 workers, whose calls were ready for 30 % of their time and had \
+         no core: cores with less else to do would help, more workers would not"
+    );
+}
+
+#[test]
+fn a_stage_that_says_it_waits_and_computes_is_told_so() {
+    let mut report = ten_seconds([1, 79], 0, 0);
+    (report.stages[1].workers, report.stages[1].waits) = (8, true);
+    report.stages[1].on_core = Some((0.24, 0.74));
+    assert_eq!(report.bottleneck().as_deref(), Some("the cores; screen takes 95 % of their time"));
+    assert_eq!(
+        suggested(&report),
+        "more cores would help, or a quicker screen: its calls compute or are ready to for 98 % of \
+         their time, and its 8 workers have 2 cores; without waits() there would be one for each core, \
+         which is as fast"
+    );
+    report.stages[1].on_core = Some((0.23, 0.2));
+    let told = suggested(&report);
+    assert!(
+        told.ends_with(
+            "43 % of their time, and its 8 workers have 2 cores; more of them would \
+                            not help"
+        ),
+        "{told}"
+    );
+    report.stages[1].on_core = None;
+    let told = report.bottleneck();
+    assert_eq!(
+        told.as_deref(),
+        Some("screen: its 8 workers were busy 99 % of the time"),
+        "unknown"
+    );
+}
+
+#[test]
+fn as_many_workers_as_cores_are_the_cores() {
+    // Others keep the cores busy, so that threads come late to them.
+    let report = ten_seconds([1, 14], 0, 0);
+    assert_eq!(report.bottleneck().as_deref(), Some("the cores; screen takes 93 % of their time"));
+    let mut single = ten_seconds([1, 7], 0, 0);
+    single.stages[1].workers = 1;
+    assert_eq!(single.bottleneck().as_deref(), Some("screen, busy 70 % of the time"));
 }
 
 #[test]
