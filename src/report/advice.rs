@@ -253,9 +253,41 @@ impl Report {
             );
         }
         format!(
-            "{name} is limited by memory: its items wait for their part of the line, {line}; a \
-             larger budget would let more of them aboard, or fewer workers of stages that keep much"
+            "{name} is limited by memory: its items wait for their part of the line, {line}; {}{}",
+            self.what_lets_more_aboard(),
+            self.whose_workers_keep_much().unwrap_or_default()
         )
+    }
+
+    /// How much larger a budget would let more items aboard: with a number where the line has no
+    /// room for what all calls may need at once, and what needed most was surely one item.
+    fn what_lets_more_aboard(&self) -> String {
+        let waiting = self.stages.iter().filter(|stage| stage.waits && !stage.fused);
+        let calls = waiting.map(|stage| stage.workers).fold(self.cores, usize::saturating_add);
+        let needed = self.largest_step.saturating_mul(calls as u64);
+        // Several light items go together within such a part of the line, and in a larger one more.
+        let together = self.reserve.min(self.line.saturating_sub(self.reserve)) / 4;
+        match needed.checked_sub(self.line) {
+            Some(more) if more > 0 && self.largest_step > together => format!(
+                "{} more would let all {calls} calls that may be at work at once have as much as the \
+                 one that needed most, {}",
+                Bytes(more),
+                Bytes(self.largest_step)
+            ),
+            _ => "a larger budget would let more of them aboard".to_owned(),
+        }
+    }
+
+    /// A stage whose workers keep so much that fewer of them would leave items notably more.
+    fn whose_workers_keep_much(&self) -> Option<String> {
+        let further = |stage: &StageReport| {
+            stage.per_worker.saturating_mul(stage.workers.saturating_sub(1) as u64)
+        };
+        let stage = self.stages.iter().max_by_key(|stage| further(stage))?;
+        let (name, each) = (&stage.name, Bytes(stage.per_worker));
+        (further(stage) > 0 && further(stage) >= self.line / 4).then(|| {
+            format!("; fewer workers of {name}, which keep {each} each, would leave them more")
+        })
     }
 
     /// A stage that certainly declares far too much: a part of it is more than all that the

@@ -289,6 +289,25 @@ fn memory_that_items_wait_for_is_traced_to_its_cause() {
     let told = suggested(&report);
     assert!(told.starts_with("screen is limited by memory: its items wait for their part of the"));
     assert!(told.contains("the line, 64.0 MiB; a larger budget"), "{told}");
+    assert!(told.ends_with("a larger budget would let more of them aboard"), "{told}");
+    let mut many = report.clone();
+    // Two cores, and a stage that waits; another keeps something.
+    (many.stages[1].waits, many.stages[1].workers) = (true, 60);
+    many.stages[1].waited_memory = Duration::from_secs(300);
+    (many.largest_step, many.stages[0].per_worker) = (2 << 20, 15 << 20);
+    let number = "; 60.0 MiB more would let all 62 calls that may be at work at once have as much as \
+                  the one that needed most, 2.0 MiB";
+    let told = suggested(&many);
+    assert!(told.ends_with(number), "{told}");
+    many.stages[0].per_worker = 16 << 20;
+    let told = suggested(&many);
+    let keeps = "; fewer workers of parse, which keep 16.0 MiB each, would leave them more";
+    assert!(told.ends_with(&format!("{number}{keeps}")), "{told}");
+    (many.largest_step, many.reserve) = (2 << 20, 8 << 20);
+    assert!(suggested(&many).contains("more of them aboard;"), "it may have been several together");
+    many.largest_step = 1 << 20;
+    let told = suggested(&many);
+    assert!(told.ends_with(&format!("more of them aboard{keeps}")), "{told}");
     report.memory.light = Some(("screen".to_owned(), 1 << 20, 9 << 20));
     let told = suggested(&report);
     assert!(told.contains("was granted 9.0 MiB and touched 1.0 MiB at most"), "{told}");
