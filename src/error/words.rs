@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::units::{Bytes, MIB, Memory};
+use crate::units::{Bytes, Count, MIB, Memory};
 
 /// What would do, in the words of whoever gave the budget.
 pub(super) fn would_do(enough: Option<u64>, by_variable: bool) -> String {
@@ -20,7 +20,9 @@ pub(super) fn would_do(enough: Option<u64>, by_variable: bool) -> String {
 /// so small was refused.)
 pub(crate) fn unit_forgotten(budget: u64, by_variable: bool) -> String {
     match budget < MIB && !by_variable {
-        true => format!("; the budget is {budget} bytes: did you mean `{budget} * MIB`?"),
+        true => {
+            format!("; the budget is {}: did you mean `{budget} * MIB`?", Count(budget, "byte"))
+        }
         false => String::new(),
     }
 }

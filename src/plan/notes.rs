@@ -4,7 +4,7 @@ use super::Settings;
 use crate::budget::Budget;
 use crate::error::unit_forgotten;
 use crate::stage::StageSpec;
-use crate::units::{Bytes, KIB, MIB, stage_variable};
+use crate::units::{Bytes, Count, KIB, MIB, stage_variable};
 
 /// A line below this is worth a word: an item of a few KiB may not fit.
 const SMALL_LINE: u64 = MIB;
@@ -83,7 +83,8 @@ fn tiny(budget: &Budget, spec: &StageSpec) -> Option<String> {
     let (name, told) = (&spec.name, budget.footprint_for(&spec.name)?);
     let (bytes, origin) = (told.value, &told.origin);
     (1..SMALL_NUMBER).contains(&bytes).then(|| {
-        format!("a worker of {name} counts as {bytes} bytes ({origin}): did you mean {bytes} MiB?")
+        let few = Count(bytes, "byte");
+        format!("a worker of {name} counts as {few} ({origin}): did you mean {bytes} MiB?")
     })
 }
 
@@ -91,8 +92,9 @@ fn tiny(budget: &Budget, spec: &StageSpec) -> Option<String> {
 /// to give the rest of the line to others, and of a few bytes there is nothing to give.
 fn small_item(budget: &Budget, bytes: u64) -> Option<String> {
     (budget.memory() >= MIB && (1..SMALL_NUMBER).contains(&bytes)).then(|| {
+        let few = Count(bytes, "byte");
         format!(
-            "items that need more than {bytes} bytes will fail (largest_item): did you mean \
+            "items that need more than {few} will fail (largest_item): did you mean \
              `largest_item({bytes} * MIB)`?"
         )
     })
@@ -189,6 +191,8 @@ mod tests {
         };
         let asked = "; the budget is 512 bytes: did you mean `512 * MIB`?";
         assert!(refused(512).ends_with(asked), "{}", refused(512));
+        let asked = "; the budget is 1 byte: did you mean `1 * MIB`?";
+        assert!(refused(1).ends_with(asked), "{}", refused(1));
         assert!(!refused(MIB).contains("did you mean"), "{}", refused(MIB));
     }
 }

@@ -1,5 +1,6 @@
 //! Predictions for many budgets, as a table.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use crate::units::Bytes;
 ///    16    does not fit     50 min 07 s     17 min 03 s
 /// with 16 cores and 8.0 GiB limited by read, busy 98 % of the time
 /// ```
+///
+/// A budget that no pipeline could have, as one of 5,000 cores, is *not possible*: why is told below
+/// the table.
 #[derive(Debug)]
 pub struct Predictions {
     cores: Vec<usize>,
@@ -73,7 +77,7 @@ impl Report {
 
 impl Predictions {
     /// What was predicted for so many `cores` and bytes of `memory`; `None` if that was not
-    /// asked for, the error if the pipeline does not fit.
+    /// asked for, the error if the pipeline does not fit, or no pipeline could have such a budget.
     #[must_use]
     pub fn get(&self, cores: usize, memory: u64) -> Option<Result<&Prediction, &Error>> {
         let row = self.cores.iter().position(|there| *there == cores)?;
@@ -87,6 +91,12 @@ impl Predictions {
             let cells = self.memory.iter().zip(row);
             cells.map(|(memory, told)| (*cores, *memory, told.as_ref()))
         })
+    }
+
+    /// Why some of the budgets could not be planned for whatever the pipeline needs, each once.
+    fn impossible(&self) -> BTreeSet<String> {
+        let errors = self.rows.iter().flatten().filter_map(|told| told.as_ref().err());
+        errors.filter(|error| cell(Err(error)) == NOT_POSSIBLE).map(ToString::to_string).collect()
     }
 
     /// From how many cores on, with the most memory, something else limits the run, and what.
@@ -122,6 +132,9 @@ impl fmt::Display for Predictions {
                 "\n* a table does not fit; look-ups that wait for the disk are not foreseen"
             )?;
         }
+        for problem in self.impossible() {
+            write!(f, "\n{NOT_POSSIBLE}: {problem}")?;
+        }
         if let Some(told) = self.end_of_cores() {
             write!(f, "\n{told}")?;
         }
@@ -144,9 +157,13 @@ fn cell(told: Result<&Prediction, &Error>) -> String {
         Err(Error::Item(item)) if matches!(item.cause(), Cause::TooLarge { .. }) => {
             "item too large".to_owned()
         }
-        Err(_) => "does not fit".to_owned(),
+        Err(Error::NoRoom { .. }) => "does not fit".to_owned(),
+        Err(_) => NOT_POSSIBLE.to_owned(),
     }
 }
+
+/// Instead of a time, where it is not for want of memory that there is none.
+const NOT_POSSIBLE: &str = "not possible";
 
 /// A time, to what matters for a choice of machines.
 fn brief(time: Duration) -> String {
@@ -163,6 +180,29 @@ fn brief(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_pipeline_could_have_is_told_apart_from_what_does_not_fit() {
+        let stages = || {
+            let keeps = crate::Footprint::per_worker(crate::GIB);
+            crate::Pipeline::new(crate::Stage::memory("keeps", keeps).map(|n: u64| n))
+        };
+        let (cores, memory) = (vec![0, 2, 5_000], vec![0, crate::MIB]);
+        let refused = |cores: usize, memory: u64| {
+            Err(stages().plan(&Budget::new(memory, cores)).expect_err("it is refused"))
+        };
+        let row = |cores: &usize| memory.iter().map(|bytes| refused(*cores, *bytes)).collect();
+        let rows = cores.iter().map(row).collect();
+        let text = Predictions { cores, memory: memory.clone(), rows }.to_string();
+        assert_eq!(
+            text,
+            "cores             0 B         1.0 MiB\n    0    not possible    not possible\n    2    \
+             not possible    does not fit\n 5000    not possible    not possible\nnot possible: the \
+             budget has no cores (given by the caller); a run needs at least one core\nnot possible: \
+             the budget has no memory (given by the caller); a run needs at least one byte\nnot \
+             possible: the number of cores of the budget is 5000; it must be 1 to 4,096"
+        );
+    }
 
     #[test]
     fn times_are_told_to_what_matters() {
