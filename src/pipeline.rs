@@ -117,6 +117,24 @@ impl<'env, I, O> PipelineBuilder<'env, I, O> {
     /// 8,192 for each core, and twice that on one. While that many are aboard the source is not
     /// read; outputs that wait for their turn are aboard, too. What a `flat_map` makes may
     /// exceed it, within the line.
+    ///
+    /// One that is too small for all workers to have something to do is what the report calls
+    /// the run [limited by](crate::Report::bottleneck), with the number it takes.
+    ///
+    /// ```
+    /// use plimsoll::{Budget, MIB, Pipeline, Stage};
+    ///
+    /// let fetch = Stage::cpu("fetch").waits().workers(16);
+    /// let fetch = fetch.map(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
+    /// let pipeline = Pipeline::new(fetch).window(2).build(&Budget::new(MIB, 2))?;
+    /// let report = pipeline.run(0..100, drop)?;
+    /// // the window of 2 items: for 98 % of the time it was full and workers had nothing to do
+    /// println!("{}", report.bottleneck().unwrap_or_default());
+    /// // it takes window(17) or more to keep the 16 workers of fetch at work
+    /// println!("{}", report.suggestion().unwrap_or_default());
+    /// # assert!(report.waited_window() > report.elapsed() / 4, "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn window(mut self, items: u64) -> Self {
         self.design.window = Some(items);
         self

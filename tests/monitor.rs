@@ -53,7 +53,7 @@ fn what_is_done_and_what_waits_for_whom_is_shown() {
                 assert_eq!((snapshot.aboard(), snapshot.window()), (6, 6));
                 assert_eq!((snapshot.delivered(), snapshot.has_ended()), (2, false));
                 assert_eq!((snapshot.computing(), snapshot.cores()), (1, 4));
-                assert_eq!(snapshot.source_waits_for(), Some(WaitsFor::Downstream));
+                assert_eq!(snapshot.source_waits_for(), Some(WaitsFor::Window));
                 let [parse, slow, sink] = snapshot.stages() else { panic!("{snapshot}") };
                 assert_eq!((parse.done(), parse.queued(), parse.running()), (8, 0, 0));
                 assert_eq!((slow.done(), slow.queued(), slow.running()), (2, 5, 1));

@@ -36,6 +36,7 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         kept: plan.memory - plan.line,
         for_tables: plan.for_tables(),
         line: plan.line,
+        window: plan.window,
         reserve: plan.reserve(),
         notes: plan.notes().to_vec(),
         peak_resident: peak_resident(),
@@ -56,6 +57,9 @@ pub(crate) fn report_of(run: &Run<'_>, threads: usize) -> Report {
         report.peak_reserved = ledger.peak_booked();
         report.peak_overweight = ledger.peak_overweight();
         report.most_aboard = scheduler.most_aboard();
+        let shut = scheduler.shut();
+        report.waited_window = Duration::from_nanos(shut.all);
+        report.waited_turn = Duration::from_nanos(shut.in_turn);
         report.largest_step = scheduler.oldest_may_need();
         let most = scheduler.accounted().saturating_add(ledger.peak_booked());
         report.memory = board.memory.report(&names, most);

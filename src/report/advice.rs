@@ -21,11 +21,29 @@ enum Limit<'a> {
     Sink(f64),
     /// A stage whose workers waited for memory for such a part of their time.
     Memory(&'a StageReport, f64),
+    /// The bound on items aboard, which alone kept the source from being read for such a part of
+    /// the time.
+    Window(f64),
+}
+
+impl Limit<'_> {
+    /// Who would be busy, where that is somebody.
+    fn who(&self) -> Option<String> {
+        match self {
+            Limit::Source(_) => Some("the source".to_owned()),
+            Limit::Sink(_) => Some("the sink".to_owned()),
+            Limit::Stage(StageReport { name, workers: 1, .. }, _) => Some(name.clone()),
+            Limit::Stage(StageReport { name, workers, .. }, _) => {
+                Some(format!("the {workers} workers of {name}"))
+            }
+            Limit::Cores(..) | Limit::Held(..) | Limit::Memory(..) | Limit::Window(_) => None,
+        }
+    }
 }
 
 impl Report {
     /// What the run was limited by, if the figures say so clearly: the cores, a stage (or
-    /// the source, the sink) that was always busy, memory.
+    /// the source, the sink) that was always busy, memory, the [window](Self::waited_window).
     #[must_use]
     pub fn bottleneck(&self) -> Option<String> {
         Some(match self.limit()? {
@@ -50,6 +68,7 @@ impl Report {
                 let (name, starved) = (&hungry.name, percent(starved));
                 format!("{real}memory: workers of {name} waited for it {starved} of the time")
             }
+            Limit::Window(part) => self.told_window(part),
         })
     }
 
@@ -65,16 +84,7 @@ impl Report {
             return None;
         }
         let (tightest, busy) = self.tightest()?;
-        let cores = percent(self.share(self.held_cores() + self.sink_busy, self.cores).min(1.0));
-        let tightest = match tightest {
-            Limit::Source(_) => "the source".to_owned(),
-            Limit::Sink(_) => "the sink".to_owned(),
-            Limit::Stage(StageReport { name, workers, .. }, _) if *workers > 1 => {
-                format!("the {workers} workers of {name}")
-            }
-            Limit::Stage(StageReport { name, .. }, _) => name.clone(),
-            Limit::Cores(..) | Limit::Held(..) | Limit::Memory(..) => return None,
-        };
+        let (cores, tightest) = (percent(self.cores_at_work().min(1.0)), tightest.who()?);
         let busy = percent(busy);
         Some(format!(
             "calls held the cores for {cores} of the time, {tightest} had work for {busy}"
@@ -133,6 +143,16 @@ impl Report {
             Limit::Source(_) => self.what_an_end_takes("source", "reads", self.source_busy),
             Limit::Sink(_) => self.what_an_end_takes("sink", "writes", self.sink_busy),
             Limit::Memory(hungry, _) => self.what_spares_memory(hungry),
+            Limit::Window(_) => {
+                let (tightest, busy) = self
+                    .tightest()
+                    .and_then(|(it, busy)| Some((it.who()?, busy)))
+                    .unwrap_or_default();
+                let at_work = self.cores_at_work();
+                let closest =
+                    if at_work > busy { ("the cores", at_work) } else { (&*tightest, busy) };
+                self.what_fills_a_larger_window(closest)
+            }
         }
     }
 
@@ -170,8 +190,7 @@ impl Report {
     }
 
     fn limit(&self) -> Option<Limit<'_>> {
-        let held = self.held_cores();
-        let at_work = self.share(held + self.sink_busy, self.cores);
+        let (held, at_work) = (self.held_cores(), self.cores_at_work());
         let heaviest = self.stages.iter().max_by_key(|stage| stage.held_cores());
         let cores = heaviest.map(|stage| match stage.stood_still().filter(|stood| *stood > 0.5) {
             Some(stood) if !stage.waits => Limit::Held(stage, stood),
@@ -188,6 +207,11 @@ impl Report {
         }
         let hungry = self.stages.iter().max_by_key(|stage| stage.waited_memory)?;
         let starved = self.share(hungry.waited_memory, hungry.workers);
+        // At such times nobody waits for memory, so neither explains the other.
+        let shut = self.share(self.waited_window, 1);
+        if shut > starved.max(0.25) {
+            return Some(Limit::Window(shut));
+        }
         if starved > 0.25 {
             return Some(Limit::Memory(hungry, starved));
         }
@@ -207,6 +231,11 @@ impl Report {
     /// For how long the cores were calls' of stages.
     fn held_cores(&self) -> Duration {
         self.stages.iter().map(StageReport::held_cores).sum()
+    }
+
+    /// The part of the cores' time for which calls held them.
+    fn cores_at_work(&self) -> f64 {
+        self.share(self.held_cores() + self.sink_busy, self.cores)
     }
 
     /// The part of all that free workers waited for that was a core.

@@ -16,6 +16,7 @@ mod stage;
 mod stamp;
 mod times;
 mod trace;
+mod window;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ pub use times::ItemTimes;
 /// | `real` | what the process really held, and what of it nobody declared; below it, if so, what was declared too small, or granted and never touched |
 /// | `stage` | where the time of each stage's workers went. `screen` was busy, `parse` waited for it (downstream), `write` for its outputs (input): the waits of the others point at the narrow place. *Computed* ([`computed`](StageReport::computed)) is the part of the busy time for which calls had a core: 8 % here, so `screen` mostly waits inside of its calls, as for a disk. Therefore it [says so](crate::StageBuilder::waits) and asks for eight workers, though there are four cores: `waits().workers(8)`. `-`: not known; `"`: that above is of both, which run in one go |
 /// | `an item` | percentiles ([`ItemTimes`]); *timed alone*: each is of a single call |
-/// | `limited by` | [`bottleneck`](Self::bottleneck) |
+/// | `limited by` | [`bottleneck`](Self::bottleneck): what was at work all the time; else what the others waited for, memory or the [window](Self::waited_window). Where nothing stands out, `not clearly limited` and what came closest |
 /// | `what helps` | [`suggestion`](Self::suggestion) |
 ///
 /// [`write_html`](Self::write_html) writes a page of it, [`write_trace`](Self::write_trace) a
@@ -93,6 +94,7 @@ pub use times::ItemTimes;
 /// | `threads`, `cores`, `machine_cores` | threads of the run, cores of the budget, cores that the process may use or null |
 /// | `core_share` | [`core_share`](Self::core_share), or null |
 /// | `source_busy_seconds`, `sink_busy_seconds` | time inside of either |
+/// | `window_items`, `waited_window_seconds`, `waited_turn_seconds` | [`window`](Self::window), [`waited_window`](Self::waited_window) and a part of it, [`waited_turn`](Self::waited_turn) |
 /// | `sink_failed` | items that the sink failed on: one at the most, as that ends the run |
 /// | `kept_bytes`, `tables_bytes`, `line_bytes` | what stages and tables keep, the part of it that is for tables, what items aboard may hold |
 /// | `peak_reserved_bytes`, `peak_overweight_bytes`, `most_aboard` | the most that items held, weighed beyond that, and were |
@@ -136,6 +138,10 @@ pub struct Report {
     pub(crate) peak_reserved: u64,
     pub(crate) peak_overweight: u64,
     pub(crate) most_aboard: u64,
+    /// Items that may be aboard.
+    pub(crate) window: u64,
+    pub(crate) waited_window: Duration,
+    pub(crate) waited_turn: Duration,
     pub(crate) peak_resident: Option<u64>,
     pub(crate) memory: MemoryReport,
     pub(crate) stalls: Vec<Stall>,

@@ -133,7 +133,7 @@ impl Monitor {
 /// | `delivered`, `filtered`, `failed` | items that met that fate |
 /// | `held_bytes`, `line_bytes`, `withheld_bytes`, `real_bytes` | what items hold, of what they may hold; what is withheld of it; real memory (null if it is not looked at) |
 /// | `cores`, `computing` | the budget's cores, and calls under way that take one |
-/// | `source_waits_for` | as a stage's `waits_for`; null when the source has no more |
+/// | `source_waits_for` | as a stage's `waits_for`, or `"window"`; null when the source has no more |
 /// | `limited_by` | what [`bottleneck`](Snapshot::bottleneck) says, or null |
 /// | `stopping` | null, or [`Stopping`]: `reason` (`"cancelled"`, `"time limit"`, `"failed"`, `"dropped"`), `seconds` ([`lasted`](Stopping::lasted)) |
 /// | `stages` | from source to sink: `name`, `workers`, `running`, `queued`, `done`, `per_second`, `holds_bytes`, `waits_for` (`"nothing"`, `"input"`, `"downstream"`, `"memory"`, `"real memory"`, `"core"`, `"turn"`, `"consumer"`) |
@@ -203,6 +203,9 @@ pub enum WaitsFor {
     Turn,
     /// For the consumer of a stream, who has not asked for more.
     Consumer,
+    /// For items aboard to be done with, which are as many as the
+    /// [window](crate::PipelineBuilder::window) lets be. Only the source waits for it.
+    Window,
 }
 
 impl Snapshot {
@@ -333,7 +336,7 @@ impl Snapshot {
 
     /// What holds the run up, if that can be told: a call that does not come back, the cores, a
     /// stage whose workers are all at work while items wait for it, memory, the consumer of a
-    /// stream, the source. What is told changes from one look to the next, so this is what was
+    /// stream, the source, the window, if it is full and workers have nothing to do. What is told changes from one look to the next, so this is what was
     /// seen most often over the last second or so, with figures that are means over those looks; but
     /// a call that does not come back is told at once. `None` of a run that is over or
     /// [stopping](Self::stopping). [`Report::bottleneck`](crate::Report::bottleneck) judges the

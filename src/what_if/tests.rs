@@ -430,6 +430,16 @@ fn a_table_says_what_fits_and_where_more_cores_end() {
 }
 
 #[test]
+fn a_table_says_that_more_cores_end_where_the_window_does() {
+    let build =
+        |clock: &VirtualClock| Pipeline::new(Stage::cpu("a").map(takes(clock, |_| MS))).window(3);
+    let report = run(build, &Budget::new(GIB, 1), 400);
+    let text = report.what_if_table(&[1, 2, 8], &[GIB], 400).expect("items were read").to_string();
+    let end = "with 8 cores and 1.0 GiB limited by the window of 3 items: for 99 % of the time";
+    assert!(text.lines().last().is_some_and(|last| last.starts_with(end)), "{text}");
+}
+
+#[test]
 fn a_budget_without_room_for_a_table_is_marked() {
     let build = |clock: &VirtualClock| {
         let extents = vec![Extent {

@@ -84,8 +84,10 @@ impl<T> Scheduler<T> {
             Some(WaitsFor::Nothing)
         } else if !self.source.open {
             None
-        } else if self.aboard >= self.window || first.queue.len() >= first.bound {
+        } else if first.queue.len() >= first.bound {
             Some(WaitsFor::Downstream)
+        } else if self.aboard >= self.window {
+            Some(WaitsFor::Window)
         } else if self.source.hungry {
             let tight = self.ledger.tightened() > 0;
             Some(if tight { WaitsFor::RealMemory } else { WaitsFor::Memory })

@@ -28,6 +28,7 @@ mod pull;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub(crate) use inspect::Call;
 use moments::Moments;

@@ -6,6 +6,7 @@
 //! taken over by another thread once the pull is *overdue* ([`Scheduler::split_pull`]).
 
 use super::choose::book_step;
+use super::window::Shut;
 use super::{Choice, Live, Nanos, Scheduler, Settlement};
 use crate::item::ItemId;
 use crate::ledger::Account;
@@ -69,6 +70,10 @@ pub(super) struct Source {
     pub(super) unpromised: bool,
     /// When what the pull under way has read is to be taken over, if it may have to be.
     pub(super) overdue_at: Option<Nanos>,
+    /// For how long the window held the run up before the last item was read.
+    pub(super) shut: Shut,
+    /// And since then: there may have been nothing left to be read.
+    pub(super) shut_lately: Shut,
 }
 
 impl Source {
@@ -86,6 +91,15 @@ impl Source {
             quick_pulls: 0,
             unpromised: false,
             overdue_at: None,
+            shut: Shut::default(),
+            shut_lately: Shut::default(),
+        }
+    }
+
+    fn note_read(&mut self, items: u64) {
+        self.read += items;
+        if items > 0 {
+            self.shut.take(&mut self.shut_lately);
         }
     }
 }
@@ -148,7 +162,7 @@ impl<T> Scheduler<T> {
     pub(crate) fn split_pull(&mut self, items: u64) -> ItemId {
         self.excuse_pull();
         let id = ItemId::new(self.source.read);
-        self.source.read += items;
+        self.source.note_read(items);
         // They are aboard from now on: the next pull may begin before their parcel is made.
         self.aboard += items;
         let part = self.frontier.get_mut(&id).expect("a pull is under way");
@@ -212,7 +226,7 @@ impl<T> Scheduler<T> {
         self.source.quick_pulls = if is_quick { quick_pulls } else { 0 };
         self.computing -= usize::from(std::mem::take(&mut self.source.computes));
         self.source.open &= !pulled.ended;
-        self.source.read += pulled.read;
+        self.source.note_read(pulled.read);
         self.source.unpromised = !pulled.promised;
         self.excuse_pull();
         self.learn_weight(pulled.read, settlement);

@@ -138,6 +138,7 @@ impl<T> Scheduler<T> {
         if passed == 0 {
             return;
         }
+        self.note_shut(passed);
         for index in 0..self.segments.len() {
             let idle =
                 (self.segments[index].workers - self.segments[index].running) as u64 * passed;

@@ -91,6 +91,36 @@ fn a_stage_that_waits_takes_no_core() {
 }
 
 #[test]
+fn a_window_that_holds_a_run_up_is_named_and_so_is_one_that_would_not() {
+    let clock = VirtualClock::new();
+    let told = |window, ordered: bool, nanos: fn(u64) -> u64, items| {
+        let stage = Stage::cpu("s").waits().workers(16).map(takes(&clock, nanos));
+        let pipeline = Pipeline::new(stage).window(window);
+        let pipeline = if ordered { pipeline.ordered() } else { pipeline };
+        let (Forecast { report, .. }, _) = simulate(&clock, pipeline, (items, 2), &IDEAL);
+        let told = [report.bottleneck(), report.suggestion()].map(Option::unwrap_or_default);
+        (told, report.elapsed())
+    };
+    let (small, slow) = told(4, false, |_| MS, 160);
+    let limit =
+        "the window of 4 items: for 98 % of the time it was full and workers had nothing to do";
+    let helps = "it takes window(16) or more to keep the 16 workers of s at work";
+    assert_eq!(small, [limit, helps]);
+    let ([limit, _], quick) = told(16, false, |_| MS, 160);
+    assert_eq!(
+        (limit.as_str(), slow.as_nanos() / quick.as_nanos()),
+        ("s: its 16 workers were busy 100 % of the time", 4)
+    );
+    // Nothing is left that it could keep out.
+    let ([all, _], _) = told(4, false, |_| MS, 4);
+    assert_eq!(all, "");
+    let uneven: fn(u64) -> u64 = |item| if item % 50 == 0 { 40 * MS } else { MS };
+    let ([limit, helps], _) = told(20, true, uneven, 1_000);
+    assert!(limit.ends_with("was done and waited for the turn of an older item"), "{limit}");
+    assert!(helps.starts_with("outputs are ordered, so one slow item holds up"), "{helps}");
+}
+
+#[test]
 fn memory_bounds_how_many_calls_run() {
     let clock = VirtualClock::new();
     // A line of a GiB carries three in the common account, and the oldest on the reserve:

@@ -343,3 +343,65 @@ fn the_text_of_a_report_ends_with_what_would_help() {
         "{end}"
     );
 }
+
+/// A run that its window of four items held up for six of ten seconds.
+fn shut(turn: u64) -> Report {
+    let (waited_window, waited_turn) = (Duration::from_secs(6), Duration::from_secs(turn));
+    Report { window: 4, waited_window, waited_turn, ..ten_seconds([4, 1], 0, 0) }
+}
+
+#[test]
+fn a_window_that_is_too_small_is_told_and_what_it_takes() {
+    let mut report = shut(3);
+    let text = report.to_string();
+    let (_, end) = text.split_once("\n\nlimited by ").expect("it is told");
+    assert_eq!(
+        end,
+        "the window of 4 items: for 60 % of the time it was full and workers had nothing to do\n\
+         what helps: it takes window(16) or more to keep the cores at work\n",
+        "they were at work for a quarter of the time"
+    );
+    report.stages.iter_mut().for_each(|stage| stage.waits = true);
+    let more = "it takes window(20) or more to keep the 2 workers of parse at work";
+    assert_eq!(suggested(&report), more, "the cores had nothing to do");
+    report.source_busy = Duration::from_secs(4);
+    assert_eq!(suggested(&report), "it takes window(10) or more to keep the source at work");
+    report.window = 1;
+    let told = report.bottleneck().unwrap_or_default();
+    assert!(told.starts_with("the window of 1 item: for 60 %"), "{told}");
+    let nothing = Report { source_busy: Duration::ZERO, stages: Vec::new(), ..shut(0) };
+    assert_eq!(nothing.bottleneck(), None, "nobody had anything to do");
+}
+
+#[test]
+fn what_waits_for_the_turn_of_an_older_item_is_told_as_such() {
+    let report = shut(4);
+    let told = "the window of 4 items: for 60 % of the time it was full and most of what was aboard \
+                was done and waited for the turn of an older item";
+    assert_eq!(report.bottleneck().as_deref(), Some(told));
+    assert_eq!(
+        suggested(&report),
+        "outputs are ordered, so one slow item holds up what is done behind it: it takes window(16) \
+         or more to keep the cores at work, or a run without `ordered`"
+    );
+}
+
+#[test]
+fn the_window_is_told_where_nothing_else_holds_the_run_up_for_as_long() {
+    let told = |report: &Report| report.bottleneck().unwrap_or_default();
+    let mut report = shut(0);
+    report.waited_window = Duration::from_millis(2_500);
+    assert_eq!(told(&report), "", "for a quarter of the time");
+    let mut hungry = shut(0);
+    hungry.stages[1].waited_memory = Duration::from_secs(11);
+    assert!(told(&hungry).starts_with("the window"), "{hungry}");
+    hungry.stages[1].waited_memory = Duration::from_secs(13);
+    assert!(told(&hungry).starts_with("memory"), "{hungry}");
+    hungry.sink_busy = Duration::from_millis(9_500);
+    assert!(told(&hungry).starts_with("the sink"), "{hungry}");
+    let mut half = shut(0);
+    half.stages[1].busy = Duration::from_secs(12);
+    assert!(told(&half).starts_with("the window"), "its workers had 60 % of the time: {half}");
+    half.stages[1].busy = Duration::from_secs(16);
+    assert!(told(&half).starts_with("the cores"), "{half}");
+}

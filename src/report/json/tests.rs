@@ -28,7 +28,7 @@ fn report() -> Report {
         name: "screen".to_owned(),
         workers: 2,
         asked: 8,
-        waits: true,
+        waits: false,
         more: Some((4, 3 << 30)),
         per_worker: 67,
         shared: 68,
@@ -87,6 +87,9 @@ fn report() -> Report {
         peak_reserved: 16,
         peak_overweight: 17,
         most_aboard: 18,
+        window: 69,
+        waited_window: time(1_750),
+        waited_turn: time(750),
         peak_resident: Some(19),
         memory,
         stalls: vec![stall],
@@ -113,7 +116,7 @@ fn the_json_of_a_report_keeps_its_names() {
         "together": 1.25,
     });
     let stage = json!({
-        "name": "screen", "workers": 2, "asked_workers": 8, "waits": true, "calls": 50, "failed": 64, "fused": false,
+        "name": "screen", "workers": 2, "asked_workers": 8, "waits": false, "calls": 50, "failed": 64, "fused": false,
         "busy_seconds": 19.5, "set_up_seconds": 0.25, "computed": 0.5,
         "lacked_core": 0.25, "waited_input_seconds": 51.5,
         "waited_downstream_seconds": 52.5, "waited_memory_seconds": 53.5,
@@ -127,7 +130,8 @@ fn the_json_of_a_report_keeps_its_names() {
         "machine_cores": 63, "core_share": 11.5 / 19.75,
         "source_busy_seconds": 1.5, "sink_busy_seconds": 2.5, "sink_failed": 65, "kept_bytes": 14, "tables_bytes": 9,
         "line_bytes": 15, "peak_reserved_bytes": 16, "peak_overweight_bytes": 17,
-        "most_aboard": 18, "peak_resident_bytes": 19,
+        "most_aboard": 18, "window_items": 69, "waited_window_seconds": 1.75, "waited_turn_seconds": 0.75,
+        "peak_resident_bytes": 19,
         "notes": ["no stage hears PLIMSOLL_WORKERS_X"],
         "limited_by": "screen: its 2 workers were busy 99 % of the time",
         "suggestion":

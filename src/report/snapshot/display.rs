@@ -17,6 +17,7 @@ impl WaitsFor {
             Self::Core => "it waits for a core",
             Self::Turn => "an older item's turn comes first",
             Self::Consumer => "the consumer has not asked for more",
+            Self::Window => "the window is full",
         }
     }
 
@@ -31,6 +32,7 @@ impl WaitsFor {
             Self::Core => "it waited for a core",
             Self::Turn => "an older item's turn came first",
             Self::Consumer => "the consumer had not asked for more",
+            Self::Window => "the window was full",
         }
     }
 }
@@ -52,7 +54,11 @@ impl fmt::Display for Snapshot {
         }
         write!(f, ", {} done with, {}", self.finished, PerSecond(self.per_second))?;
         let (held, line) = (Bytes(self.held), Bytes(self.line));
-        write!(f, "; {} aboard, holding {held} of {line}", self.aboard)?;
+        write!(f, "; {} aboard", self.aboard)?;
+        if self.source_waits_for == Some(WaitsFor::Window) {
+            write!(f, ", as many as the window lets")?;
+        }
+        write!(f, ", holding {held} of {line}")?;
         if self.withheld > 0 {
             write!(f, " ({} withheld)", Bytes(self.withheld))?;
         }

@@ -146,6 +146,7 @@ impl WaitsFor {
             Self::Core => "core",
             Self::Turn => "turn",
             Self::Consumer => "consumer",
+            Self::Window => "window",
         }
     }
 }

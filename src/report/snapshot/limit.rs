@@ -18,6 +18,8 @@ enum Limit {
     RealMemory(usize),
     Consumer,
     Source,
+    /// As many items are aboard as may be, and workers have nothing to do.
+    Window,
 }
 
 /// Follows the snapshots of a run: what was seen how often. Looks are weighted as
@@ -123,7 +125,19 @@ impl Seen {
             Limit::RealMemory(stage) => format!("real memory, which {} waits for", name(stage)),
             Limit::Consumer => "the consumer, who has not asked for more".to_owned(),
             Limit::Source => "the source, which everybody waits for".to_owned(),
+            Limit::Window => self.told_window(snapshot),
         }
+    }
+
+    fn told_window(&self, snapshot: &Snapshot) -> String {
+        let items = Count(snapshot.window, "item");
+        // What waits for the sink then waits for its turn.
+        let in_turn = snapshot.stages.len().checked_sub(1).map_or(0, |sink| self.queued(sink));
+        let why = match in_turn >= snapshot.window.div_ceil(2) {
+            true => format!("{in_turn} of them done and waiting for the turn of an older one"),
+            false => "and workers have nothing to do".to_owned(),
+        };
+        format!("the window of {items}: it is full, {why}")
     }
 
     /// The cores, and which stages have them: those that have a good part of one.
@@ -174,8 +188,18 @@ impl Snapshot {
         seen.or_else(|| {
             let idle = self.stages.iter().all(|stage| stage.running == 0 && stage.queued == 0);
             let read = self.source_waits_for == Some(WaitsFor::Nothing);
-            (idle && read).then_some(Limit::Source)
+            (idle && read).then_some(Limit::Source).or_else(|| self.window_now())
         })
+    }
+
+    /// The window, if it keeps the source from being read while its items would be started at
+    /// once, and what is aboard waits for nothing but company in a batch or its turn.
+    fn window_now(&self) -> Option<Limit> {
+        let first = self.stages.first()?;
+        let is_shut = self.source_waits_for == Some(WaitsFor::Window);
+        let mut waiting = self.stages.iter().filter(|stage| stage.queued > 0);
+        let rests = waiting.all(|it| matches!(it.waits_for, WaitsFor::Input | WaitsFor::Turn));
+        (is_shut && rests && first.running < first.workers).then_some(Limit::Window)
     }
 }
 
@@ -260,6 +284,34 @@ mod tests {
         let told = told((0..90).map(|at| if at % 3 > 0 { busy() } else { quiet() }));
         // As it was then, whatever it was in between.
         assert_eq!(told.as_deref(), Some("the cores: embed has 2.0 of 2"));
+    }
+
+    #[test]
+    fn a_full_window_is_told_where_workers_have_nothing_to_do() {
+        let shut = |stages| Snapshot {
+            window: 4,
+            aboard: 4,
+            source_waits_for: Some(WaitsFor::Window),
+            ..look(stages)
+        };
+        let sink =
+            |queued, waits_for| StageSnapshot { waits_for, ..stage("(sink)", (0, 1), queued) };
+        let busy = || StageSnapshot { takes_cores: false, ..stage("fetch", (4, 9), 0) };
+        let free = |stages| Snapshot { computing: 0, ..shut(stages) };
+        let idle = "the window of 4 items: it is full, and workers have nothing to do";
+        assert_eq!(told([free([busy(), sink(0, WaitsFor::Input)])]).as_deref(), Some(idle));
+        assert_eq!(told([free([busy(), sink(1, WaitsFor::Turn)])]).as_deref(), Some(idle));
+        let turn = "the window of 4 items: it is full, 3 of them done and waiting for the turn of an \
+                    older one";
+        assert_eq!(told([free([busy(), sink(3, WaitsFor::Turn)])]).as_deref(), Some(turn));
+        assert_eq!(told([free([busy(), sink(3, WaitsFor::Core)])]), None, "it may be written");
+        let full = StageSnapshot { takes_cores: false, ..stage("fetch", (4, 4), 0) };
+        assert_eq!(told([free([full, sink(0, WaitsFor::Input)])]), None, "all are at work");
+        let open = Snapshot {
+            source_waits_for: Some(WaitsFor::Core),
+            ..free([busy(), sink(0, WaitsFor::Input)])
+        };
+        assert_eq!(told([open]), None);
     }
 
     #[test]

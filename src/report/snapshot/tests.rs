@@ -96,6 +96,9 @@ fn a_snapshot_reads_as_one_line_and_one_for_each_stage() {
     );
     (snapshot.withheld, snapshot.real) = (1, Some(2));
     assert!(snapshot.to_string().contains("of 1.0 MiB (1 B withheld), 2 B real\n"));
+    snapshot.source_waits_for = Some(WaitsFor::Window);
+    let full = "; 0 aboard, as many as the window lets, holding 0 B of 1.0 MiB (1 B withheld)";
+    assert!(snapshot.to_string().contains(full), "{snapshot}");
     let told = |waits_for: WaitsFor| waits_for.to_string();
     assert_eq!(told(WaitsFor::Core), "it waits for a core");
     assert_eq!(told(WaitsFor::RealMemory), "it waits for real memory");

@@ -9,7 +9,8 @@
 //! `model` holds the pipelines, `real` the scheduler as it is, `naive` schemes that
 //! do not work: the search must find where they are stuck, or it would prove nothing.
 //! `fairness` asks how long the others may go first, `workers` how many begin at once.
-//! What no search looks at: `figures` are measured and told, `turns` are single moments.
+//! What no search looks at: `figures` are measured and told, `turns` are single moments,
+//! `window` tells when that holds a run up.
 
 mod fairness;
 mod figures;
@@ -17,6 +18,7 @@ mod model;
 mod naive;
 mod real;
 mod turns;
+mod window;
 mod workers;
 
 use std::collections::HashSet;
