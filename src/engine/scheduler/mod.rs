@@ -327,7 +327,7 @@ impl<T> Scheduler<T> {
     /// Whether somebody waits for nothing but the tightening of the line to end.
     pub(crate) fn is_held_up(&self) -> bool {
         self.ledger.tightened() > 0
-            && (self.source.hungry
+            && (self.source.hungry.is_some()
                 || self.segments.iter().any(|segment| segment.hungry == Some(Refusal::Tight)))
     }
 
@@ -365,7 +365,7 @@ impl<T> Scheduler<T> {
                 return true;
             }
         }
-        self.may_pull() && !self.source.hungry
+        self.may_pull() && self.source.hungry.is_none()
     }
 
     /// Takes what came of a step of `segment`; tasks that are of no use any more
