@@ -43,14 +43,25 @@ pub(crate) struct Memory {
     /// By segment, the source's last: the call that touched most beyond what was
     /// declared for it.
     heaviest: Vec<Touched>,
-    /// The same of first calls of workers that keep something.
+    /// The same of first calls of workers that are declared to keep something, and of states
+    /// of others.
     workers: Vec<Touched>,
+    /// Whose workers are declared to keep something.
+    keeps: Vec<bool>,
     most_withheld: u64,
     /// From how many bytes on the allocator gives blocks back since this run told it to.
     released: Option<u64>,
 }
 
-/// Memory that one call was the first to touch.
+/// Memory that a measured call was the first to touch, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fresh {
+    pub(crate) all: u64,
+    /// The part of it that went into building states.
+    pub(crate) states: u64,
+}
+
+/// What measured calls were the first to touch.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touched {
     /// Before that, a short call is not measured.
@@ -119,6 +130,7 @@ impl Memory {
             squeezed: 0,
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
             workers: vec![Touched::default(); plan.segments.len() + 1],
+            keeps: plan.segments.iter().map(|it| it.per_worker > 0).chain([false]).collect(),
             most_withheld: 0,
             released: None,
         }
@@ -237,21 +249,26 @@ impl Memory {
         segment.unwrap_or(self.heaviest.len() - 1)
     }
 
-    /// A call of `segment` (`None`: the source) touched so many fresh bytes; so many were
-    /// declared for it, and if it was the first of a worker, so many for what that keeps.
-    /// How many times more than declared it took; a first call does not tell.
+    /// A call of `segment` (`None`: the source) touched so much; so many bytes were declared
+    /// for it, and if it was the first of a worker, so many for what that keeps. How many times
+    /// more than declared it took, states aside. A first call does not tell where something is
+    /// declared as kept: a state may be filled by the call rather than built before it.
     pub(crate) fn probed(
         &mut self,
         segment: Option<usize>,
-        bytes: u64,
+        fresh: Fresh,
         declared: u64,
         kept: u64,
     ) -> f64 {
         let place = self.place(segment);
         if kept > 0 {
-            self.workers[place].add(bytes, declared.saturating_add(kept));
+            self.workers[place].add(fresh.all, declared.saturating_add(kept));
             return 1.0;
         }
+        if fresh.states > 0 && !self.keeps[place] {
+            self.workers[place].add(fresh.states, 0);
+        }
+        let bytes = fresh.all - fresh.states;
         self.heaviest[place].add(bytes, declared);
         if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
     }

@@ -23,9 +23,19 @@ pub(crate) struct Yield<O> {
     pub(crate) failures: Vec<(u32, Cause)>,
     /// The worker's state could not be built: the run cannot go on.
     pub(crate) broken: Option<Cause>,
-    /// Time that went into building states.
-    pub(crate) set_up: Duration,
+    pub(crate) set_up: SetUp,
 }
+
+/// What went into building states.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SetUp {
+    pub(crate) took: Duration,
+    /// Pages that it was the first to touch, where that is told.
+    pub(crate) pages: u64,
+}
+
+/// Tells how many pages the calling thread was the first to touch, if anything does.
+pub(crate) type PageCount = fn() -> Option<u64>;
 
 impl<O> Yield<O> {
     fn with_capacity(capacity: usize) -> Self {
@@ -35,7 +45,7 @@ impl<O> Yield<O> {
             cancelled: 0,
             failures: Vec::new(),
             broken: None,
-            set_up: Duration::ZERO,
+            set_up: SetUp::default(),
         }
     }
 }
@@ -49,7 +59,7 @@ pub(crate) trait Step<I, O>: Send + Sync {
 
 /// A verb that makes any number of outputs of an input.
 pub(crate) trait Expand<'env, I, O>: Send + Sync {
-    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening>;
+    fn open(&self, item: I, set_up: &mut SetUp) -> Result<Box<dyn Children<O> + 'env>, Opening>;
 }
 
 /// Why an input could not be expanded.
@@ -93,23 +103,26 @@ pub(crate) type Init<'env, S> = dyn Fn() -> Result<S, BoxError> + Send + Sync + 
 pub(crate) struct Workers<'env, S> {
     idle: Mutex<Vec<S>>,
     init: std::sync::Arc<Init<'env, S>>,
+    pages: PageCount,
 }
 
 impl<'env, S: Send> Workers<'env, S> {
-    pub(crate) fn new(init: std::sync::Arc<Init<'env, S>>) -> Self {
-        Self { idle: Mutex::new(Vec::new()), init }
+    pub(crate) fn new(init: std::sync::Arc<Init<'env, S>>, pages: PageCount) -> Self {
+        Self { idle: Mutex::new(Vec::new()), init, pages }
     }
 
-    /// A worker's state, built if there is none yet; the time that takes is added
-    /// to `set_up`.
-    fn take(&self, set_up: &mut Duration) -> Result<S, Cause> {
+    /// A worker's state, built if there is none yet; what that takes is added to `set_up`.
+    fn take(&self, set_up: &mut SetUp) -> Result<S, Cause> {
         // The guard is gone before `init`, which is user code, is called.
         let idle = self.idle.lock().pop();
         idle.map_or_else(
             || {
+                let before = (self.pages)();
                 let begun = Stopwatch::now();
                 let built = guard(|| (self.init)());
-                *set_up += begun.elapsed();
+                set_up.took += begun.elapsed();
+                let pages = (self.pages)().zip(before);
+                set_up.pages += pages.map_or(0, |(after, before)| after.saturating_sub(before));
                 built?.map_err(Cause::Error)
             },
             Ok,
@@ -356,7 +369,7 @@ where
 }
 
 impl<S: Send, F> Batched<'_, S, F> {
-    fn call_once<I, O>(&self, batch: Vec<I>, set_up: &mut Duration) -> Result<Vec<O>, Opening>
+    fn call_once<I, O>(&self, batch: Vec<I>, set_up: &mut SetUp) -> Result<Vec<O>, Opening>
     where
         F: Fn(&mut S, Vec<I>) -> Vec<O>,
     {
@@ -412,7 +425,7 @@ where
     It: IntoIterator<Item = O>,
     It::IntoIter: Send + 'env,
 {
-    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening> {
+    fn open(&self, item: I, set_up: &mut SetUp) -> Result<Box<dyn Children<O> + 'env>, Opening> {
         let mut state = match self.workers.take(set_up) {
             Ok(state) => state,
             Err(cause) => {

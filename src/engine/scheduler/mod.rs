@@ -91,6 +91,8 @@ pub(crate) struct Settlement<T> {
     pub(crate) failed: Option<ItemId>,
     /// Items that were looked at, for the cost of one.
     pub(crate) items: u64,
+    /// Pages that building states for it was the first to touch.
+    pub(crate) pages_of_states: u64,
     /// Up to when its time is accounted for.
     pub(crate) at: Nanos,
     /// Where that is written down, if it is.
@@ -117,7 +119,8 @@ impl<T> Settlement<T> {
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
         let (consumed, produced) = Default::default();
-        Self { consumed, produced, failed: None, items: 0, at: 0, track: None }
+        let (failed, track) = (None, None);
+        Self { consumed, produced, failed, items: 0, pages_of_states: 0, at: 0, track }
     }
 }
 

@@ -37,7 +37,7 @@ impl<T> Scheduler<T> {
             }
         }
         self.book(made);
-        settlement.items = 0;
+        (settlement.items, settlement.pages_of_states) = (0, 0);
         self.most_aboard = self.most_aboard.max(self.aboard);
         self.ask_again();
         (!builds).then_some(output.max(asked).saturating_add(held))
