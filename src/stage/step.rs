@@ -117,12 +117,14 @@ impl<'env, S: Send> Workers<'env, S> {
         let idle = self.idle.lock().pop();
         idle.map_or_else(
             || {
-                let before = (self.pages)();
+                // What has no size keeps nothing, as where a stage has no state at all.
+                let pages = || if size_of::<S>() > 0 { (self.pages)() } else { None };
+                let before = pages();
                 let begun = Stopwatch::now();
                 let built = guard(|| (self.init)());
                 set_up.took += begun.elapsed();
-                let pages = (self.pages)().zip(before);
-                set_up.pages += pages.map_or(0, |(after, before)| after.saturating_sub(before));
+                let touched = pages().zip(before);
+                set_up.pages += touched.map_or(0, |(after, before)| after.saturating_sub(before));
                 built?.map_err(Cause::Error)
             },
             Ok,
