@@ -6,7 +6,6 @@ use super::expand::ExpandNode;
 use super::node::{Place, StepNode};
 use super::parcel::{Depot, Port};
 use crate::plan::Plan;
-use crate::shared::pages_touched;
 use crate::stage::{Stage, Verb};
 
 /// Stages that are joined, the types between them forgotten.
@@ -82,7 +81,7 @@ where
         next,
     };
     let segment = &plan.segments[segment];
-    match (stage.recipe)(pages_touched) {
+    match (stage.recipe)() {
         Verb::Expand(expand) => Arc::new(ExpandNode { place, expand }),
         Verb::Step(step) => Arc::new(StepNode {
             place,

@@ -11,6 +11,7 @@ use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::report::Where;
+use crate::shared::pages_touched;
 use crate::stage::{Children, Expand, Opening, SetUp, Watch, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
@@ -161,7 +162,7 @@ where
         out: &mut Settlement<BoxTask<'r>>,
     ) -> Option<Opened<'env, O>> {
         let stage = self.place.stage;
-        let mut set_up = SetUp::default();
+        let mut set_up = SetUp::new(pages_touched);
         let opened = self.expand.open(item, &mut set_up);
         let took = out.lap(Where::stage(stage), 1, cx.clock.nanos());
         out.pages_of_states += set_up.pages;

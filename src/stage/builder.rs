@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step::{
-    Batched, Each, Fate, Flat, Init, Loop, Mapped, PageCount, Quietly, Sorted, Workers,
-};
+use super::step::{Batched, Each, Fate, Flat, Init, Loop, Mapped, Quietly, Sorted, Workers};
 use super::{Footprint, Kind, Stage, StageSpec, Verb};
 use crate::error::{AnyError, BoxError};
 
@@ -165,7 +163,7 @@ impl<'env, I> StageBuilder<'env, I> {
         self,
         gather: Option<usize>,
         expands: bool,
-        recipe: impl Fn(PageCount) -> Verb<'env, I, O> + Send + Sync + 'env,
+        recipe: impl Fn() -> Verb<'env, I, O> + Send + Sync + 'env,
     ) -> Stage<'env, I, O> {
         let Footprint { per_worker, shared, tables, per_item } = self.footprint;
         let spec = StageSpec {
@@ -370,11 +368,8 @@ impl<'env, I: Send + 'env, S> StatefulStageBuilder<'env, I, S> {
     {
         let Self { stage, init } = self;
         let call = Arc::new(Quietly::new(call));
-        stage.finish(None, true, move |pages| {
-            Verb::Expand(Box::new(Flat {
-                workers: Workers::new(init.clone(), pages),
-                call: call.clone(),
-            }))
+        stage.finish(None, true, move || {
+            Verb::Expand(Box::new(Flat { workers: Workers::new(init.clone()), call: call.clone() }))
         })
     }
 
@@ -390,8 +385,8 @@ impl<'env, I: Send + 'env, S> StatefulStageBuilder<'env, I, S> {
     {
         let Self { stage, init } = self;
         let call = Arc::new(Quietly::new(call));
-        stage.finish(Some(most), false, move |pages| {
-            let workers = Workers::new(init.clone(), pages);
+        stage.finish(Some(most), false, move || {
+            let workers = Workers::new(init.clone());
             Verb::Step(Box::new(Batched { workers, most, call: call.clone() }))
         })
     }
@@ -402,11 +397,8 @@ impl<'env, I: Send + 'env, S> StatefulStageBuilder<'env, I, S> {
     {
         let Self { stage, init } = self;
         let verb = Arc::new(Quietly::new(verb));
-        stage.finish(None, false, move |pages| {
-            Verb::Step(Box::new(Each {
-                workers: Workers::new(init.clone(), pages),
-                verb: verb.clone(),
-            }))
+        stage.finish(None, false, move || {
+            Verb::Step(Box::new(Each { workers: Workers::new(init.clone()), verb: verb.clone() }))
         })
     }
 }

@@ -15,7 +15,7 @@ pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
 pub(crate) use items::{IntoItems, Items};
 pub(crate) use step::{
-    Children, Expand, Lent, Opening, PageCount, Quietly, SetUp, Step, Yield, forget_quietly, guard,
+    Children, Expand, Lent, Opening, Quietly, SetUp, Step, Yield, forget_quietly, guard,
 };
 pub(crate) use watch::{Takers, Watch};
 
@@ -107,8 +107,7 @@ pub(crate) struct StageSpec {
 }
 
 /// Makes what one run needs of the verb: each run has workers of its own.
-pub(crate) type Recipe<'env, I, O> =
-    Arc<dyn Fn(PageCount) -> Verb<'env, I, O> + Send + Sync + 'env>;
+pub(crate) type Recipe<'env, I, O> = Arc<dyn Fn() -> Verb<'env, I, O> + Send + Sync + 'env>;
 
 /// A verb, ready to run.
 pub(crate) enum Verb<'env, I, O> {

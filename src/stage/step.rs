@@ -27,25 +27,32 @@ pub(crate) struct Yield<O> {
 }
 
 /// What went into building states.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SetUp {
     pub(crate) took: Duration,
     /// Pages that it was the first to touch, where that is told.
     pub(crate) pages: u64,
+    count: PageCount,
+}
+
+impl SetUp {
+    pub(crate) fn new(count: PageCount) -> Self {
+        Self { took: Duration::ZERO, pages: 0, count }
+    }
 }
 
 /// Tells how many pages the calling thread was the first to touch, if anything does.
 pub(crate) type PageCount = fn() -> Option<u64>;
 
 impl<O> Yield<O> {
-    fn with_capacity(capacity: usize) -> Self {
+    fn with_capacity(capacity: usize, pages: PageCount) -> Self {
         Self {
             items: Items::with_capacity(capacity),
             filtered: 0,
             cancelled: 0,
             failures: Vec::new(),
             broken: None,
-            set_up: SetUp::default(),
+            set_up: SetUp::new(pages),
         }
     }
 }
@@ -103,12 +110,11 @@ pub(crate) type Init<'env, S> = dyn Fn() -> Result<S, BoxError> + Send + Sync + 
 pub(crate) struct Workers<'env, S> {
     idle: Mutex<Vec<S>>,
     init: std::sync::Arc<Init<'env, S>>,
-    pages: PageCount,
 }
 
 impl<'env, S: Send> Workers<'env, S> {
-    pub(crate) fn new(init: std::sync::Arc<Init<'env, S>>, pages: PageCount) -> Self {
-        Self { idle: Mutex::new(Vec::new()), init, pages }
+    pub(crate) fn new(init: std::sync::Arc<Init<'env, S>>) -> Self {
+        Self { idle: Mutex::new(Vec::new()), init }
     }
 
     /// A worker's state, built if there is none yet; what that takes is added to `set_up`.
@@ -118,7 +124,8 @@ impl<'env, S: Send> Workers<'env, S> {
         idle.map_or_else(
             || {
                 // What has no size keeps nothing, as where a stage has no state at all.
-                let pages = || if size_of::<S>() > 0 { (self.pages)() } else { None };
+                let count = set_up.count;
+                let pages = || if size_of::<S>() > 0 { count() } else { None };
                 let before = pages();
                 let begun = Stopwatch::now();
                 let built = guard(|| (self.init)());
@@ -234,7 +241,7 @@ pub(crate) struct Each<'env, S, L> {
 
 impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
     fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
-        let mut out = Yield::with_capacity(items.len());
+        let mut out = Yield::with_capacity(items.len(), watch.pages);
         while items.len() > 0 && !watch.is_abandoned() {
             let mut state = match self.workers.take(&mut out.set_up) {
                 Ok(state) => state,
@@ -344,7 +351,7 @@ where
     F: Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync,
 {
     fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
-        let mut out = Yield::with_capacity(items.len());
+        let mut out = Yield::with_capacity(items.len(), watch.pages);
         while items.len() > 0 && !watch.is_abandoned() {
             let (offsets, batch): (Vec<u32>, Vec<I>) = items.by_ref().take(self.most).unzip();
             match self.call_once(batch, &mut out.set_up) {
