@@ -4,7 +4,7 @@
 use super::scheduler::{Nanos, Scheduler};
 use crate::budget::Measure;
 use crate::drift::{Look, Tightening, Trims};
-use crate::plan::Plan;
+use crate::plan::{Plan, SegmentPlan};
 use crate::report::MemoryReport;
 use crate::resident::Accounted;
 
@@ -43,11 +43,9 @@ pub(crate) struct Memory {
     /// By segment, the source's last: the call that touched most beyond what was
     /// declared for it.
     heaviest: Vec<Touched>,
-    /// The same of first calls of workers that are declared to keep something, and of states
-    /// of others.
+    /// The same, without the source, of first calls of workers that are declared to keep
+    /// something, and of states of others.
     workers: Vec<Touched>,
-    /// Whose workers are declared to keep something.
-    keeps: Vec<bool>,
     most_withheld: u64,
     /// From how many bytes on the allocator gives blocks back since this run told it to.
     released: Option<u64>,
@@ -73,6 +71,8 @@ struct Touched {
     calls: u64,
     most: u64,
     most_declared: u64,
+    /// Of workers: that something is declared as kept by them.
+    keep: bool,
 }
 
 /// After so long a look is due, whatever changed hands.
@@ -129,8 +129,7 @@ impl Memory {
             tight: 0,
             squeezed: 0,
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
-            workers: vec![Touched::default(); plan.segments.len() + 1],
-            keeps: plan.segments.iter().map(|it| it.per_worker > 0).chain([false]).collect(),
+            workers: plan.segments.iter().map(Touched::of_workers).collect(),
             most_withheld: 0,
             released: None,
         }
@@ -265,8 +264,9 @@ impl Memory {
             self.workers[place].add(fresh.all, declared.saturating_add(kept));
             return 1.0;
         }
-        if fresh.states > 0 && !self.keeps[place] {
-            self.workers[place].add(fresh.states, 0);
+        match self.workers.get_mut(place) {
+            Some(workers) if fresh.states > 0 && !workers.keep => workers.add(fresh.states, 0),
+            _ => {}
         }
         let bytes = fresh.all - fresh.states;
         self.heaviest[place].add(bytes, declared);
@@ -332,6 +332,10 @@ fn is_heavy(touched: u64, declared: u64) -> bool {
 }
 
 impl Touched {
+    fn of_workers(segment: &SegmentPlan) -> Self {
+        Self { keep: segment.per_worker > 0, ..Self::default() }
+    }
+
     fn add(&mut self, bytes: u64, declared: u64) {
         let (least, most) = PROBE_INTERVALS;
         self.interval = if bytes < FRESH { (self.interval * 2).clamp(least, most) } else { least };
