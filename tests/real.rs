@@ -157,6 +157,24 @@ fn a_call_that_touches_more_than_was_declared_for_it_is_named() {
 }
 
 #[test]
+fn a_state_that_nobody_declared_is_named_and_no_item() {
+    alone("a_state_that_nobody_declared_is_named_and_no_item", || {
+        let model = Stage::memory("model", Footprint::none()).with_state(|| block(40));
+        let expand = Stage::memory("expand", Footprint::none()).with_state(|| block(30));
+        let stages = Pipeline::new(model.map(|state, n: usize| n + state[n] as usize))
+            .then(expand.flat_map(|state, n: usize| [n + state[0] as usize]));
+        let pipeline = stages.build(&Budget::new(512 * MIB, 1)).expect("it fits");
+        let report = pipeline.run(0..10, drop).expect("nothing fails");
+        let memory = report.memory();
+        assert_eq!(memory.heavier_than_declared(), None, "{report}");
+        let told = memory.worker_heavier_than_declared();
+        let (name, touched, declared) = told.unwrap_or_else(|| panic!("{report}"));
+        assert_eq!((name, declared), ("model", 0), "{report}");
+        assert!((38 * MIB..48 * MIB).contains(&touched), "{report}");
+    });
+}
+
+#[test]
 fn a_source_that_touches_more_than_its_items_weigh_is_named() {
     alone("a_source_that_touches_more_than_its_items_weigh_is_named", || {
         let stage = Stage::cpu("light").map(|n: u64| n);

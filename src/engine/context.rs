@@ -13,7 +13,7 @@ use crate::error::{Cause, Error, ItemError};
 use crate::item::ItemId;
 use crate::plan::{Plan, SegmentPlan, StagePlan};
 use crate::report::Histogram;
-use crate::shared::cpu_time;
+use crate::shared::{cpu_time, pages_touched};
 use crate::signal::Signals;
 use crate::stage::{Quietly, Takers, Watch, forget_quietly, guard};
 use crate::sync::{AtomicU64, Clock, Figure, Mutex, Ordering};
@@ -223,6 +223,7 @@ impl<'r> Context<'r> {
             takers: &self.takers,
             segment,
             clock: &self.clock,
+            pages: pages_touched,
             begun: now,
             least: self.plan.least_share(),
             nanos_per_item: meter.nanos_per_item(),

@@ -11,7 +11,8 @@ use crate::error::{Cause, Error};
 use crate::item::ItemId;
 use crate::queue::Need;
 use crate::report::Where;
-use crate::stage::{Children, Expand, Opening, Watch, forget_quietly};
+use crate::shared::pages_touched;
+use crate::stage::{Children, Expand, Opening, SetUp, Watch, forget_quietly};
 
 /// A stage whose verb is `flat_map`.
 pub(crate) struct ExpandNode<'env, 'r, I, O> {
@@ -161,10 +162,11 @@ where
         out: &mut Settlement<BoxTask<'r>>,
     ) -> Option<Opened<'env, O>> {
         let stage = self.place.stage;
-        let mut set_up = Duration::ZERO;
+        let mut set_up = SetUp::new(pages_touched);
         let opened = self.expand.open(item, &mut set_up);
         let took = out.lap(Where::stage(stage), 1, cx.clock.nanos());
-        let took = cx.meter(stage).record(1, took, set_up);
+        out.pages_of_states += set_up.pages;
+        let took = cx.meter(stage).record(1, took, set_up.took);
         match opened {
             Ok(children) => Some(Opened { id, children, next_child: 0, held, chain, took }),
             Err(Opening::Failed(cause)) => {

@@ -2,8 +2,9 @@
 //! becomes of it under the lock.
 
 use super::events;
+use super::memory::Fresh;
 use super::run::{Board, Run};
-use super::scheduler::Nanos;
+use super::scheduler::{Nanos, Settlement};
 use crate::budget::Headroom;
 use crate::shared::{
     keeps_end_of_heap, pages_touched, release_end_of_heap, release_if_kept, trim_allocator,
@@ -131,7 +132,7 @@ impl<'r> Run<'r> {
         &self,
         board: &mut Board<'r>,
         segment: Option<usize>,
-        touched: Option<u64>,
+        touched: Option<Fresh>,
         (declared, kept): (u64, u64),
     ) {
         let Some(touched) = touched else { return };
@@ -144,13 +145,14 @@ impl<'r> Run<'r> {
         Some(Probe { files: self.gauge.as_ref()?.read_files().ok()?, pages: pages_touched()? })
     }
 
-    /// Bytes of fresh memory that the calling thread has touched since, at the least.
-    /// Touched pages of mapped files are counted in, so what the process got more of
-    /// them, whoever touched it, is taken off.
-    pub(super) fn end_probe(&self, probe: &Probe) -> Option<u64> {
+    /// Fresh memory that the calling thread has touched since, at the least, for what is in
+    /// `out`. Touched pages of mapped files are counted in, so what the process got more of
+    /// them, whoever touched it, is taken off: first off what calls touched, then off states.
+    pub(super) fn end_probe<T>(&self, probe: &Probe, out: &Settlement<T>) -> Option<Fresh> {
         let gauge = self.gauge.as_ref()?;
         let pages = pages_touched()?.saturating_sub(probe.pages);
         let files = gauge.read_files().ok()?.saturating_sub(probe.files);
-        Some(pages.saturating_mul(gauge.page()).saturating_sub(files))
+        let all = pages.saturating_mul(gauge.page()).saturating_sub(files);
+        Some(Fresh { all, states: out.pages_of_states.saturating_mul(gauge.page()).min(all) })
     }
 }

@@ -4,7 +4,7 @@
 use super::scheduler::{Nanos, Scheduler};
 use crate::budget::Measure;
 use crate::drift::{Look, Tightening, Trims};
-use crate::plan::Plan;
+use crate::plan::{Plan, SegmentPlan};
 use crate::report::MemoryReport;
 use crate::resident::Accounted;
 
@@ -43,14 +43,23 @@ pub(crate) struct Memory {
     /// By segment, the source's last: the call that touched most beyond what was
     /// declared for it.
     heaviest: Vec<Touched>,
-    /// The same of first calls of workers that keep something.
+    /// The same, without the source, of first calls of workers that are declared to keep
+    /// something, and of states of others.
     workers: Vec<Touched>,
     most_withheld: u64,
     /// From how many bytes on the allocator gives blocks back since this run told it to.
     released: Option<u64>,
 }
 
-/// Memory that one call was the first to touch.
+/// Memory that a measured call was the first to touch, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fresh {
+    pub(crate) all: u64,
+    /// The part of it that went into building states.
+    pub(crate) states: u64,
+}
+
+/// What measured calls were the first to touch.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touched {
     /// Before that, a short call is not measured.
@@ -62,6 +71,8 @@ struct Touched {
     calls: u64,
     most: u64,
     most_declared: u64,
+    /// Of workers: that something is declared as kept by them.
+    keep: bool,
 }
 
 /// After so long a look is due, whatever changed hands.
@@ -118,7 +129,7 @@ impl Memory {
             tight: 0,
             squeezed: 0,
             heaviest: vec![Touched::default(); plan.segments.len() + 1],
-            workers: vec![Touched::default(); plan.segments.len() + 1],
+            workers: plan.segments.iter().map(Touched::of_workers).collect(),
             most_withheld: 0,
             released: None,
         }
@@ -237,21 +248,27 @@ impl Memory {
         segment.unwrap_or(self.heaviest.len() - 1)
     }
 
-    /// A call of `segment` (`None`: the source) touched so many fresh bytes; so many were
-    /// declared for it, and if it was the first of a worker, so many for what that keeps.
-    /// How many times more than declared it took; a first call does not tell.
+    /// A call of `segment` (`None`: the source) touched so much; so many bytes were declared
+    /// for it, and if it was the first of a worker, so many for what that keeps. How many times
+    /// more than declared it took, states aside. A first call does not tell where something is
+    /// declared as kept: a state may be filled by the call rather than built before it.
     pub(crate) fn probed(
         &mut self,
         segment: Option<usize>,
-        bytes: u64,
+        fresh: Fresh,
         declared: u64,
         kept: u64,
     ) -> f64 {
         let place = self.place(segment);
         if kept > 0 {
-            self.workers[place].add(bytes, declared.saturating_add(kept));
+            self.workers[place].add(fresh.all, declared.saturating_add(kept));
             return 1.0;
         }
+        match self.workers.get_mut(place) {
+            Some(workers) if fresh.states > 0 && !workers.keep => workers.add(fresh.states, 0),
+            _ => {}
+        }
+        let bytes = fresh.all - fresh.states;
         self.heaviest[place].add(bytes, declared);
         if is_heavy(bytes, declared) { bytes as f64 / declared.max(1) as f64 } else { 1.0 }
     }
@@ -315,6 +332,10 @@ fn is_heavy(touched: u64, declared: u64) -> bool {
 }
 
 impl Touched {
+    fn of_workers(segment: &SegmentPlan) -> Self {
+        Self { keep: segment.per_worker > 0, ..Self::default() }
+    }
+
     fn add(&mut self, bytes: u64, declared: u64) {
         let (least, most) = PROBE_INTERVALS;
         self.interval = if bytes < FRESH { (self.interval * 2).clamp(least, most) } else { least };

@@ -165,7 +165,8 @@ impl<'r, I: Send + 'r, O: Send + 'r> StepNode<'r, I, O> {
         let mut yielded = self.step.run(items, watch);
         let called = items.taken() - yielded.cancelled as usize;
         let took = out.lap(Where::stage(self.place.stage), called, cx.clock.nanos());
-        meter.time(called, meter.record(called, took, yielded.set_up));
+        out.pages_of_states += yielded.set_up.pages;
+        meter.time(called, meter.record(called, took, yielded.set_up.took));
         let ended = yielded.broken.is_some() || watch.is_abandoned();
         if ended || (watch.fail_fast && !yielded.failures.is_empty()) {
             yielded.cancelled += items.len() as u64;

@@ -207,7 +207,7 @@ impl<'r> Run<'r> {
                         let _parcel = self.cx.spans.enter_parcel(segment, &id, rest.len());
                         task.run(id, rest, &self.cx, settlement);
                     }
-                    let touched = probe.and_then(|probe| self.end_probe(&probe));
+                    let touched = probe.and_then(|probe| self.end_probe(&probe, settlement));
                     let seen = before.and_then(|(at, calls)| Some((cores.now()?.since(at), calls)));
                     (touched, seen)
                 });
@@ -230,7 +230,7 @@ impl<'r> Run<'r> {
                     self.cx.pools.keep_at_most(room);
                     let probe = is_measured.then(|| self.begin_probe()).flatten();
                     let pulled = self.source.pull(id, reach, &self.cx, settlement);
-                    (pulled, probe.and_then(|probe| self.end_probe(&probe)))
+                    (pulled, probe.and_then(|probe| self.end_probe(&probe, settlement)))
                 });
                 let now = self.now();
                 // What was taken over from it is not known here.

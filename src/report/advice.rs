@@ -111,7 +111,7 @@ impl Report {
     /// ```
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
-        match self.memory.what_to_declare(self.by_variable) {
+        match self.memory.what_to_declare(self.by_variable, self.reserve) {
             Some(what) if self.memory.beyond > 0 => Some(what),
             what => self.limit().map(|limit| self.what_helps(&limit)).or(what),
         }
@@ -264,9 +264,12 @@ impl Report {
         let (name, line) = (&hungry.name, Bytes(self.line));
         if hungry.lacked_real_memory() {
             let drift = Bytes(self.memory.peak_drift);
+            let what = self.memory.what_to_declare(self.by_variable, self.reserve);
+            let missing = "declare what is missing, or have the allocator keep less \
+                           (release_large_blocks)";
             return format!(
-                "{name} is limited by real memory: {drift} of it were beyond what is declared; \
-                 declare what is missing, or have the allocator keep less (release_large_blocks)"
+                "{name} is limited by real memory: {drift} of it were beyond what is declared; {}",
+                what.as_deref().unwrap_or(missing)
             );
         }
         let spares = self.what_declares_too_much().or_else(|| self.whose_workers_lie_idle());

@@ -130,8 +130,9 @@ impl MemoryReport {
 
     /// The stage (or `(source)`) whose items look heavier than declared, if one does: a
     /// call of it touched more than twice as much fresh memory as was declared for it.
-    /// Its name, the bytes touched, the bytes declared for the call. The first calls, long
-    /// ones, and of short ones one in a millisecond are measured.
+    /// Its name, the bytes touched, the bytes declared for the call: where nothing is, the size
+    /// of what it takes and gives. The first calls, long ones, and of short ones one in a
+    /// millisecond are measured; what building a state touched is none of the call's.
     #[must_use]
     pub fn heavier_than_declared(&self) -> Option<(&str, u64, u64)> {
         self.heavy.as_ref().map(|(name, touched, declared)| (&**name, *touched, *declared))
@@ -140,7 +141,8 @@ impl MemoryReport {
     /// The stage whose workers look heavier than declared, if one does: the first call of
     /// one, which builds its state, touched more than twice as much fresh memory as
     /// [`Footprint::per_worker`](crate::Footprint::per_worker) and the call's own
-    /// declaration come to. Its name, the bytes touched, the bytes declared.
+    /// declaration come to. Where nothing is declared as kept, it is building a state alone
+    /// that touched so much. Its name, the bytes touched, the bytes declared.
     #[must_use]
     pub fn worker_heavier_than_declared(&self) -> Option<(&str, u64, u64)> {
         let heavy = self.heavy_worker.as_ref();
@@ -215,6 +217,15 @@ pub(super) fn is_much_less(held: u64, declared: u64) -> bool {
 /// Less than this is not worth a line.
 const BRIEF: Duration = Duration::from_millis(1);
 
+/// What else an item takes that needs more than the `reserve`.
+fn too_large(needed: u64, reserve: u64) -> String {
+    let enough = InCode(needed.div_ceil(MIB) * MIB);
+    let reserve = Bytes(reserve);
+    format!(
+        " (with largest_item({enough}), or a larger budget: one item may have {reserve} as it is)"
+    )
+}
+
 impl MemoryReport {
     /// What the line was tightened by, whom that held up, and what was done about it.
     fn fmt_withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -254,8 +265,9 @@ impl MemoryReport {
         )
     }
 
-    /// What should be declared, where it is clear that more should be.
-    pub(super) fn what_to_declare(&self, by_variable: bool) -> Option<String> {
+    /// What should be declared, where it is clear that more should be, of a run whose items may
+    /// have `reserve` each.
+    pub(super) fn what_to_declare(&self, by_variable: bool, reserve: u64) -> Option<String> {
         if !self.drifts() {
             return None;
         }
@@ -272,15 +284,18 @@ impl MemoryReport {
                 self.lay_there_before()?
             ));
         };
+        let too_large = if *touched > reserve { too_large(*touched, reserve) } else { "".into() };
         let touched = Bytes(*touched);
         Some(match &**name {
             "(source)" => {
-                format!("declare what an item of the source holds, {touched}: weigh_source")
+                format!(
+                    "declare what an item of the source holds, {touched}: weigh_source{too_large}"
+                )
             }
             _ => format!(
                 "declare what a call of {name} needs, {touched}, its output included: \
-                 Footprint::per_item; and what the output holds while it waits: Stage::weigh. Or, if \
-                 it is a worker's state that grew: Footprint::per_worker"
+                 Footprint::per_item{too_large}; and what the output holds while it waits: \
+                 Stage::weigh. Or, if its worker's state holds it: Footprint::per_worker"
             ),
         })
     }
@@ -301,21 +316,29 @@ impl MemoryReport {
     fn fmt_misjudged(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drifts = self.drifts();
         if let (true, Some((name, touched, declared))) = (drifts, &self.heavy_worker) {
-            let (touched, declared) = (Bytes(*touched), Bytes(*declared));
-            writeln!(
-                f,
-                "         workers of {name} look heavier than declared: the first call of one touched \
-                 {touched} of fresh memory, {declared} were declared for what it keeps (per_worker) and \
-                 that call (per_item)"
-            )?;
+            let touched = Bytes(*touched);
+            write!(f, "         workers of {name} look heavier than declared: ")?;
+            match *declared {
+                0 => writeln!(
+                    f,
+                    "building the state of one touched {touched} of fresh memory, nothing was declared \
+                     for what it keeps (per_worker)"
+                )?,
+                declared => writeln!(
+                    f,
+                    "the first call of one touched {touched} of fresh memory, {} were declared for what \
+                     it keeps (per_worker) and that call (per_item)",
+                    Bytes(declared)
+                )?,
+            }
         }
         if let (true, Some((name, touched, declared))) = (drifts, &self.heavy) {
             let (touched, declared) = (Bytes(*touched), Bytes(*declared));
             writeln!(
                 f,
                 "         items of {name} look heavier than declared: a call touched {touched} of \
-                 fresh memory, {declared} were declared (per_item; weigh, if its output holds it; per_worker, if its \
-                 state grew)"
+                 fresh memory, {declared} were counted for it (per_item; weigh, if its output holds it; \
+                 per_worker, if its worker's state does)"
             )?;
         }
         // Where nobody wanted it there is no harm.
@@ -364,12 +387,18 @@ mod tests {
         assert!(text.contains("workers of model look heavier than declared: the first call"));
         assert!(text.contains(
             "items of align look heavier than declared: a call touched 40.0 MiB of fresh memory, \
-             4.0 MiB were declared (per_item; weigh, if its output holds it; per_worker, if its \
-             state grew)\n"
+             4.0 MiB were counted for it (per_item; weigh, if its output holds it; per_worker, if \
+             its worker's state does)\n"
         ));
         assert!(
             text.contains("90.0 MiB were declared for what it keeps (per_worker) and that call")
         );
+        let undeclared = Some(("model".to_owned(), 40 * MIB, 0));
+        let text = MemoryReport { heavy_worker: undeclared, ..report.clone() }.to_string();
+        let built = "workers of model look heavier than declared: building the state of one touched \
+                     40.0 MiB of fresh memory, nothing was declared for what it keeps (per_worker)\n";
+        assert!(text.contains(built), "{text}");
+        let text = report.to_string();
         report.trims = 1;
         assert!(report.to_string().contains(" 1 trim of the allocator gave nothing back\n"));
         report.trimmed = MIB;
@@ -384,18 +413,25 @@ mod tests {
         let told = "it was told to give blocks of 1.0 MiB and more back at once from then on, for the \
                     whole process (release_large_blocks)\n";
         assert!(text.contains(&format!("gave nothing back\n         {told}")), "{text}");
-        let told = |report: &MemoryReport| report.what_to_declare(true).unwrap_or_default();
+        let told =
+            |report: &MemoryReport| report.what_to_declare(true, 40 * MIB).unwrap_or_default();
         report.heavy_worker = Some(("big model".to_owned(), 100 * MIB - 5, MIB));
         assert_eq!(
             told(&report),
             "declare per_worker(100 * MIB) for big model, or PLIMSOLL_FOOTPRINT_BIG_MODEL=100MiB"
         );
         let bare = "declare per_worker(100 * MIB) for big model";
-        assert_eq!(report.what_to_declare(false).as_deref(), Some(bare), "no variable is heard");
+        assert_eq!(report.what_to_declare(false, 0).as_deref(), Some(bare), "no variable is heard");
         report.heavy_worker = None;
         assert!(
             told(&report).starts_with("declare what a call of align needs, 40.0 MiB, its output")
         );
+        let larger =
+            MemoryReport { heavy: Some(("align".to_owned(), 40 * MIB + 1, 8)), ..report.clone() };
+        assert!(told(&larger).contains(
+            "Footprint::per_item (with largest_item(41 * MIB), or a larger budget: one item may \
+             have 40.0 MiB as it is); and what the output holds"
+        ));
         report.heavy = Some(("(source)".to_owned(), 40 * MIB, 0));
         assert!(told(&report).ends_with("of the source holds, 40.0 MiB: weigh_source"));
         (report.heavy, report.drift_before) = (None, 26 * MIB);

@@ -192,9 +192,10 @@ pub enum WaitsFor {
     Input,
     /// For the stage below, which has enough to do.
     Downstream,
-    /// For memory: what is aboard leaves no room.
+    /// For memory: what is aboard leaves no room for the next item, of the stage's queue or, if
+    /// the stage is the first, of the source.
     Memory,
-    /// For real memory: the line is tightened by memory that no ledger stands for, or
+    /// For real memory, likewise: the line is tightened by memory that no ledger stands for, or
     /// because the machine or a cgroup runs short.
     RealMemory,
     /// For one of the budget's cores.

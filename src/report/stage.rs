@@ -165,7 +165,7 @@ impl StageReport {
     }
 
     /// Time workers were free because the ledger could not grant the next item
-    /// what it needs.
+    /// what it needs, or, to the first stage, could not let the source be read.
     #[must_use]
     pub fn blocked_on_memory(&self) -> Duration {
         self.waited_memory

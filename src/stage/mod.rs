@@ -15,7 +15,7 @@ pub use footprint::Footprint;
 pub(crate) use footprint::{Weigher, weigher};
 pub(crate) use items::{IntoItems, Items};
 pub(crate) use step::{
-    Children, Expand, Lent, Opening, Quietly, Step, Yield, forget_quietly, guard,
+    Children, Expand, Lent, Opening, Quietly, SetUp, Step, Yield, forget_quietly, guard,
 };
 pub(crate) use watch::{Takers, Watch};
 

@@ -23,19 +23,36 @@ pub(crate) struct Yield<O> {
     pub(crate) failures: Vec<(u32, Cause)>,
     /// The worker's state could not be built: the run cannot go on.
     pub(crate) broken: Option<Cause>,
-    /// Time that went into building states.
-    pub(crate) set_up: Duration,
+    pub(crate) set_up: SetUp,
 }
 
+/// What went into building states.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetUp {
+    pub(crate) took: Duration,
+    /// Pages that it was the first to touch, where that is told.
+    pub(crate) pages: u64,
+    count: PageCount,
+}
+
+impl SetUp {
+    pub(crate) fn new(count: PageCount) -> Self {
+        Self { took: Duration::ZERO, pages: 0, count }
+    }
+}
+
+/// Tells how many pages the calling thread was the first to touch, if anything does.
+pub(crate) type PageCount = fn() -> Option<u64>;
+
 impl<O> Yield<O> {
-    fn with_capacity(capacity: usize) -> Self {
+    fn with_capacity(capacity: usize, pages: PageCount) -> Self {
         Self {
             items: Items::with_capacity(capacity),
             filtered: 0,
             cancelled: 0,
             failures: Vec::new(),
             broken: None,
-            set_up: Duration::ZERO,
+            set_up: SetUp::new(pages),
         }
     }
 }
@@ -49,7 +66,7 @@ pub(crate) trait Step<I, O>: Send + Sync {
 
 /// A verb that makes any number of outputs of an input.
 pub(crate) trait Expand<'env, I, O>: Send + Sync {
-    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening>;
+    fn open(&self, item: I, set_up: &mut SetUp) -> Result<Box<dyn Children<O> + 'env>, Opening>;
 }
 
 /// Why an input could not be expanded.
@@ -100,16 +117,21 @@ impl<'env, S: Send> Workers<'env, S> {
         Self { idle: Mutex::new(Vec::new()), init }
     }
 
-    /// A worker's state, built if there is none yet; the time that takes is added
-    /// to `set_up`.
-    fn take(&self, set_up: &mut Duration) -> Result<S, Cause> {
+    /// A worker's state, built if there is none yet; what that takes is added to `set_up`.
+    fn take(&self, set_up: &mut SetUp) -> Result<S, Cause> {
         // The guard is gone before `init`, which is user code, is called.
         let idle = self.idle.lock().pop();
         idle.map_or_else(
             || {
+                // What has no size keeps nothing, as where a stage has no state at all.
+                let count = set_up.count;
+                let pages = || if size_of::<S>() > 0 { count() } else { None };
+                let before = pages();
                 let begun = Stopwatch::now();
                 let built = guard(|| (self.init)());
-                *set_up += begun.elapsed();
+                set_up.took += begun.elapsed();
+                let touched = pages().zip(before);
+                set_up.pages += touched.map_or(0, |(after, before)| after.saturating_sub(before));
                 built?.map_err(Cause::Error)
             },
             Ok,
@@ -219,7 +241,7 @@ pub(crate) struct Each<'env, S, L> {
 
 impl<I, O, S: Send, L: Loop<S, I, O>> Step<I, O> for Each<'_, S, L> {
     fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
-        let mut out = Yield::with_capacity(items.len());
+        let mut out = Yield::with_capacity(items.len(), watch.pages);
         while items.len() > 0 && !watch.is_abandoned() {
             let mut state = match self.workers.take(&mut out.set_up) {
                 Ok(state) => state,
@@ -329,7 +351,7 @@ where
     F: Fn(&mut S, Vec<I>) -> Vec<O> + Send + Sync,
 {
     fn run(&self, items: &mut IntoItems<I>, watch: Watch<'_>) -> Yield<O> {
-        let mut out = Yield::with_capacity(items.len());
+        let mut out = Yield::with_capacity(items.len(), watch.pages);
         while items.len() > 0 && !watch.is_abandoned() {
             let (offsets, batch): (Vec<u32>, Vec<I>) = items.by_ref().take(self.most).unzip();
             match self.call_once(batch, &mut out.set_up) {
@@ -356,7 +378,7 @@ where
 }
 
 impl<S: Send, F> Batched<'_, S, F> {
-    fn call_once<I, O>(&self, batch: Vec<I>, set_up: &mut Duration) -> Result<Vec<O>, Opening>
+    fn call_once<I, O>(&self, batch: Vec<I>, set_up: &mut SetUp) -> Result<Vec<O>, Opening>
     where
         F: Fn(&mut S, Vec<I>) -> Vec<O>,
     {
@@ -412,7 +434,7 @@ where
     It: IntoIterator<Item = O>,
     It::IntoIter: Send + 'env,
 {
-    fn open(&self, item: I, set_up: &mut Duration) -> Result<Box<dyn Children<O> + 'env>, Opening> {
+    fn open(&self, item: I, set_up: &mut SetUp) -> Result<Box<dyn Children<O> + 'env>, Opening> {
         let mut state = match self.workers.take(set_up) {
             Ok(state) => state,
             Err(cause) => {

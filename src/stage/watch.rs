@@ -1,6 +1,7 @@
 //! What a step asks between two items: whether to go on, and whether alone.
 
 use super::items::IntoItems;
+use super::step::PageCount;
 use crate::sync::{AtomicU64, Clock, Hint, Ordering};
 
 /// How often a step that cannot stop the run looks whether it was stopped elsewhere, and
@@ -27,6 +28,8 @@ pub(crate) struct Watch<'a> {
     /// Where those would have to be who take the rest over.
     pub(crate) segment: usize,
     pub(crate) clock: &'a Clock,
+    /// What building a state touches is counted by that.
+    pub(crate) pages: PageCount,
     /// When the step began.
     pub(crate) begun: u64,
     /// What takes less time, nanoseconds, is not worth sharing.
@@ -130,6 +133,7 @@ mod tests {
             takers: &takers,
             segment: 3,
             clock: &Clock::set_by(&shown),
+            pages: || None,
             begun: 1_000,
             least: 100_000,
             nanos_per_item: 0,

@@ -137,6 +137,11 @@ impl<T> Scheduler<T> {
         if bits == 0 || is_delivering() { 0 } else { bits }
     }
 
+    /// Why memory keeps the source from being read, to the segment that would get what it gives.
+    pub(super) fn source_refusal(&self, index: usize) -> Option<Refusal> {
+        if index == 0 { self.source.hungry } else { None }
+    }
+
     pub(super) fn is_blocked_downstream(&self, index: usize) -> bool {
         self.segments.get(index + 1).is_some_and(|next| next.queue.len() >= next.bound)
     }
@@ -159,6 +164,11 @@ impl<T> Scheduler<T> {
 }
 
 impl<T> Segment<T> {
+    /// Whether a call cannot start for want of something to do.
+    pub(super) fn lacks_input(&self, now: Nanos) -> bool {
+        self.queue.is_empty() || !self.is_batch_ready(now)
+    }
+
     /// Whether a call may start, as far as the worker's own memory has a say: a worker
     /// that was not called yet builds its state, and must fit into `spare`. Until the
     /// first is known to need no more than declared, ten times as much is allowed for.

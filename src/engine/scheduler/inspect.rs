@@ -42,6 +42,14 @@ impl Call {
     }
 }
 
+/// What who was refused waits for.
+fn memory(refusal: Refusal) -> WaitsFor {
+    match refusal {
+        Refusal::Full => WaitsFor::Memory,
+        Refusal::Tight => WaitsFor::RealMemory,
+    }
+}
+
 impl<T> Scheduler<T> {
     /// Every segment, the sink last.
     pub(crate) fn inspect(&self) -> Vec<SegmentState> {
@@ -58,8 +66,8 @@ impl<T> Scheduler<T> {
         let segment = &self.segments[index];
         let waits_for = if segment.running >= segment.workers {
             WaitsFor::Nothing
-        } else if segment.queue.is_empty() || !segment.is_batch_ready(self.clock) {
-            WaitsFor::Input
+        } else if segment.lacks_input(self.clock) {
+            self.source_refusal(index).map_or(WaitsFor::Input, memory)
         } else if index + 1 == self.segments.len() && self.ordered && self.deliverable().is_none() {
             WaitsFor::Turn
         } else if index + 1 == self.segments.len() && self.outside_sink {
@@ -67,11 +75,7 @@ impl<T> Scheduler<T> {
         } else if self.is_blocked_downstream(index) {
             WaitsFor::Downstream
         } else {
-            match segment.refusal(self.spare) {
-                Some(Refusal::Full) => WaitsFor::Memory,
-                Some(Refusal::Tight) => WaitsFor::RealMemory,
-                None => WaitsFor::Core,
-            }
+            segment.refusal(self.spare).map_or(WaitsFor::Core, memory)
         };
         let (running, queued) = (segment.running, segment.queue.items());
         SegmentState { takes_cores: !segment.waits, running, queued, holds: 0, waits_for }
@@ -88,11 +92,8 @@ impl<T> Scheduler<T> {
             Some(WaitsFor::Downstream)
         } else if self.aboard >= self.window {
             Some(WaitsFor::Window)
-        } else if self.source.hungry {
-            let tight = self.ledger.tightened() > 0;
-            Some(if tight { WaitsFor::RealMemory } else { WaitsFor::Memory })
         } else {
-            Some(WaitsFor::Core)
+            Some(self.source.hungry.map_or(WaitsFor::Core, memory))
         }
     }
 

@@ -92,6 +92,8 @@ pub(crate) struct Settlement<T> {
     pub(crate) failed: Option<ItemId>,
     /// Items that were looked at, for the cost of one.
     pub(crate) items: u64,
+    /// Pages that building states for it was the first to touch.
+    pub(crate) pages_of_states: u64,
     /// Up to when its time is accounted for.
     pub(crate) at: Nanos,
     /// Where that is written down, if it is.
@@ -118,7 +120,8 @@ impl<T> Settlement<T> {
 impl<T> Default for Settlement<T> {
     fn default() -> Self {
         let (consumed, produced) = Default::default();
-        Self { consumed, produced, failed: None, items: 0, at: 0, track: None }
+        let (failed, track) = (None, None);
+        Self { consumed, produced, failed, items: 0, pages_of_states: 0, at: 0, track }
     }
 }
 
@@ -328,7 +331,7 @@ impl<T> Scheduler<T> {
     /// Whether somebody waits for nothing but the tightening of the line to end.
     pub(crate) fn is_held_up(&self) -> bool {
         self.ledger.tightened() > 0
-            && (self.source.hungry
+            && (self.source.hungry.is_some()
                 || self.segments.iter().any(|segment| segment.hungry == Some(Refusal::Tight)))
     }
 
@@ -366,7 +369,7 @@ impl<T> Scheduler<T> {
                 return true;
             }
         }
-        self.may_pull() && !self.source.hungry
+        self.may_pull() && self.source.hungry.is_none()
     }
 
     /// Takes what came of a step of `segment`; tasks that are of no use any more

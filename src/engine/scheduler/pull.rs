@@ -9,7 +9,7 @@ use super::choose::book_step;
 use super::window::Shut;
 use super::{Choice, Live, Nanos, Scheduler, Settlement};
 use crate::item::ItemId;
-use crate::ledger::Account;
+use crate::ledger::{Account, Refusal};
 use crate::queue::Need;
 
 /// A pull that lasts no longer does not wait for anything.
@@ -51,8 +51,8 @@ pub(crate) struct Pulled {
 pub(super) struct Source {
     pub(super) open: bool,
     pub(super) pulling: bool,
-    /// A pull was refused memory.
-    pub(super) hungry: bool,
+    /// Why a pull was refused memory, if it was.
+    pub(super) hungry: Option<Refusal>,
     pub(super) read: u64,
     /// Items the last pull was allowed to take.
     pub(super) last_pull: u64,
@@ -81,7 +81,7 @@ impl Source {
         Self {
             open: true,
             pulling: false,
-            hungry: false,
+            hungry: None,
             read: 0,
             last_pull: 0,
             item_weight: 0,
@@ -129,7 +129,7 @@ impl<T> Scheduler<T> {
         let guess = need.times(self.source.heft);
         let oldest = self.frontier.is_empty();
         let step = book_step(&mut self.ledger, guess, oldest);
-        self.source.hungry = step.is_err();
+        self.source.hungry = step.as_ref().err().copied();
         let (step, since) = (step.ok()?, self.clock);
         let cargo = self.ledger.charge(0, Account::Common);
         let step = Some(step);

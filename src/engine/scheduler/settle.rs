@@ -1,6 +1,6 @@
 //! What becomes of a step's outcome: bytes change hands, the frontier advances.
 
-use super::{Live, Nanos, Produced, Scheduler, Settlement};
+use super::{Live, Nanos, Produced, Scheduler, Settlement, Waits};
 use crate::item::ItemId;
 use crate::ledger::{Account, Refusal};
 use crate::queue::{AgeQueue, Need};
@@ -37,7 +37,7 @@ impl<T> Scheduler<T> {
             }
         }
         self.book(made);
-        settlement.items = 0;
+        (settlement.items, settlement.pages_of_states) = (0, 0);
         self.most_aboard = self.most_aboard.max(self.aboard);
         self.ask_again();
         (!builds).then_some(output.max(asked).saturating_add(held))
@@ -46,7 +46,7 @@ impl<T> Scheduler<T> {
     /// Bytes were released: whoever was refused may ask again.
     pub(super) fn ask_again(&mut self) {
         self.segments.iter_mut().for_each(|segment| segment.hungry = None);
-        self.source.hungry = false;
+        self.source.hungry = None;
     }
 
     /// Books what was made: on the reserve what is of the oldest chain, which is
@@ -144,25 +144,36 @@ impl<T> Scheduler<T> {
                 (self.segments[index].workers - self.segments[index].running) as u64 * passed;
             let blocked = self.is_blocked_downstream(index);
             let no_core = self.computing >= self.cores;
-            let spare = self.spare;
+            let (spare, unread) = (self.spare, self.source_refusal(index));
             let segment = &mut self.segments[index];
             // With every core at work, more input would not help.
             let account = if no_core && !segment.waits {
                 &mut segment.waited.core
-            } else if segment.queue.is_empty() || !segment.is_batch_ready(now) {
-                &mut segment.waited.input
+            } else if segment.lacks_input(now) {
+                match unread {
+                    Some(refusal) => segment.waited.for_memory(refusal, idle),
+                    None => &mut segment.waited.input,
+                }
             } else if blocked {
                 &mut segment.waited.downstream
             } else if let Some(refusal) = segment.refusal(spare) {
-                if refusal == Refusal::Tight {
-                    segment.waited.tight += idle;
-                }
-                &mut segment.waited.memory
+                segment.waited.for_memory(refusal, idle)
             } else {
                 &mut segment.waited.core
             };
             *account += idle;
         }
         self.clock = now;
+    }
+}
+
+impl Waits {
+    /// Where `idle` goes of who was refused memory; the part that real memory is to blame for is
+    /// booked.
+    fn for_memory(&mut self, refusal: Refusal, idle: Nanos) -> &mut Nanos {
+        if refusal == Refusal::Tight {
+            self.tight += idle;
+        }
+        &mut self.memory
     }
 }

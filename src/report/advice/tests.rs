@@ -314,7 +314,11 @@ fn memory_that_items_wait_for_is_traced_to_its_cause() {
     report.stages[1].waited_real = Duration::from_secs(8);
     report.memory.peak_drift = 70 << 20;
     let told = suggested(&report);
-    assert!(told.starts_with("screen is limited by real memory: 70.0 MiB of it were beyond"));
+    let beyond = "screen is limited by real memory: 70.0 MiB of it were beyond what is declared; ";
+    assert!(told.starts_with(&format!("{beyond}declare what is missing, or have the")), "{told}");
+    report.memory.heavy_worker = Some(("model".to_owned(), 70 << 20, 0));
+    let told = suggested(&report);
+    assert!(told.starts_with(&format!("{beyond}declare per_worker(70 * MIB) for model")), "{told}");
 }
 
 #[test]

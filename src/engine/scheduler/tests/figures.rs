@@ -383,10 +383,10 @@ fn somebody_is_held_up_where_only_the_tightening_is_to_blame() {
     assert!(run.scheduler.is_held_up());
     run.scheduler.segments[0].hungry = None;
     assert!(!run.scheduler.is_held_up(), "nobody has asked");
-    run.scheduler.source.hungry = true;
+    run.scheduler.source.hungry = Some(Refusal::Tight);
     assert!(run.scheduler.is_held_up());
     run.scheduler.observe(0, 5, 0);
-    run.scheduler.source.hungry = true;
+    run.scheduler.source.hungry = Some(Refusal::Tight);
     assert!(!run.scheduler.is_held_up(), "nothing is withheld");
 }
 
@@ -429,6 +429,35 @@ fn waiting_for_memory_is_told_from_waiting_for_what_is_below() {
     assert_eq!((run.waited(0).memory, run.waited(0).downstream), (5, 4));
     run.scheduler.observe(0, u64::MAX, 8);
     assert_eq!((run.scheduler.clock, run.waited(0).downstream), (9, 4), "time does not go back");
+}
+
+#[test]
+fn who_lacks_input_because_the_source_was_refused_memory_waits_for_memory() {
+    for (withheld, tight, told) in [(0, 0, WaitsFor::Memory), (990, 4, WaitsFor::RealMemory)] {
+        let mut run = Run::new();
+        run.scheduler.source.item_weight = 10;
+        run.read((10, 450));
+        run.start();
+        run.scheduler.observe(withheld, u64::MAX, 0);
+        if withheld == 0 {
+            run.scheduler.source.heft = 60.0;
+        }
+        assert!(run.idles(), "the source is not read");
+        run.now = 4;
+        assert!(run.idles());
+        assert_eq!((run.waits_for()[0], run.scheduler.inspect_source()), (told, Some(told)));
+        let none = Waits::default();
+        assert_eq!(run.waited(0), Waits { memory: 4, tight, ..none }, "one of its two workers");
+        assert_eq!(run.waited(1), Waits { input: 8, ..none }, "it gets nothing from the source");
+        assert_eq!(run.waits_for()[1], WaitsFor::Input);
+        run.scheduler.observe(0, u64::MAX, 4);
+        run.scheduler.source.heft = 1.0;
+        run.scheduler.ask_again();
+        let (id, _) = run.pull();
+        run.now = 7;
+        run.read_into(&id, 1, (10, 1));
+        assert_eq!(run.waited(0), Waits { memory: 4, tight, input: 3, ..none }, "it was read");
+    }
 }
 
 #[test]
