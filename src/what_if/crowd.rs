@@ -59,14 +59,16 @@ impl Crowd {
 
     /// How long one more call takes beside those under way.
     fn time_of(&self, nanos: f64, share: f64, now: u64) -> f64 {
-        let parts = parts(self.calls.iter().map(|call| call.share).chain([share]), self.cores);
+        // A step does its calls at once, so that others may begin before the last one was settled.
+        let others = self.calls.iter().filter(|call| call.until > now);
+        let parts = parts(others.clone().map(|call| call.share).chain([share]), self.cores);
         if parts <= 1.0 {
             return nanos;
         }
         if self.calls.len() >= MANY {
             return nanos / speed(share, parts);
         }
-        let others = self.calls.iter().map(|call| call.left(now));
+        let others = others.map(|call| call.left(now));
         let mut left: Vec<_> = others.chain([(nanos, share)]).collect();
         end_of_last(&mut left, self.cores)
     }
@@ -93,7 +95,7 @@ impl Crowd {
 impl Call {
     /// What is left of it at `now`, as it would take alone, and its share.
     fn left(self, now: u64) -> (f64, f64) {
-        (self.until.saturating_sub(now) as f64 * self.speed, self.share)
+        ((self.until - now) as f64 * self.speed, self.share)
     }
 }
 
@@ -237,6 +239,15 @@ mod tests {
             }
             let off = done / (1e10 * cores as f64) - 1.0;
             assert!(off.abs() < 0.05, "{workers} on {cores}: {off}");
+        }
+    }
+
+    #[test]
+    fn calls_that_are_over_take_no_core_from_those_of_another_step_that_began_before() {
+        let mut crowd = Crowd::on(2, 1);
+        // Two threads, each of which does five calls at once.
+        for _ in 0..2 {
+            (0..5).for_each(|call| assert_eq!(crowd.call(100 * call, 100.0, ALL), 100.0));
         }
     }
 
