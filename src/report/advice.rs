@@ -162,7 +162,7 @@ impl Report {
         let wants = 1.0 - stage.stood_still().unwrap_or(0.0);
         let cores = if self.cores == 1 { "1 core".into() } else { format!("{} cores", self.cores) };
         let no_use = match wants > 0.5 {
-            true => "without waits() there would be one for each core, which is as fast",
+            true => "one for each core, without waits(), would be as fast",
             false => "more of them would not help",
         };
         format!(

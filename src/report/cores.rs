@@ -15,8 +15,8 @@ const MOST: f64 = 0.8;
 impl Report {
     /// The part of their time for which calls of stages that compute had a core, at the most:
     /// the processor time of the process over the time inside of such stages. `None` where the
-    /// platform does not tell, and if no stage computed. A stage that asks for more workers than
-    /// the budget has cores waits by design and is left out.
+    /// platform does not tell, and if no stage computed. A stage that
+    /// [waits](StageReport::waits) by design is left out.
     ///
     /// Much less than one: other programs kept the cores busy, the budget has more cores than
     /// there are, or calls waited, for the disk, a page or each other. Then the report says so,

@@ -87,7 +87,7 @@ impl Report {
     /// | the source, the sink | the same time for each item; a stream's consumer, none |
     /// | real memory | what is declared; what processes and allocators keep beyond it is not foreseen, nor that a line is tightened for it, nor idle [`Buffers`](crate::Buffers) |
     /// | failed items | fail again, as often |
-    /// | the system | it has each thread run on a core of its own. Threads that work on items of few nanoseconds wake each other so often that Linux may keep two on one core: items of 2.5 ns were predicted to take a third less on two cores, and took as long as on one; from 4 ns on it was as predicted |
+    /// | the system | it has each thread run on a core of its own. Threads that work on items of few nanoseconds wake each other so often that Linux may keep two on one core: items of 2.5 ns were predicted to take a third less on two cores, and took as long as on one |
     /// | locks, waking, starting a thread | cost what they did on a server of two cores: a turn with the scheduler 0.3 us, 1.4 us if another core had it last, waking a thread 6 us, 14 us until it runs |
     ///
     /// A stage waits rather than computes, and so takes no core of the budget, if it

@@ -13,7 +13,7 @@ const UNLIMITED_V1: &str = "9223372036854771712\n";
 fn without_cgroups_ram_is_the_limit() {
     let tree = Tree::new("", V2);
     tree.expect(24 * GIB, "80 % of 24.0 GiB RAM");
-    fs::remove_dir_all(tree.root.join("proc")).unwrap();
+    fs::remove_dir_all(tree.root.join("proc")).expect("it was made for this tree");
     tree.expect(24 * GIB, "80 % of 24.0 GiB RAM");
 }
 
@@ -164,7 +164,7 @@ fn headroom_is_what_the_tightest_limit_has_left() {
     assert_eq!(
         tree.expect(1_000_000, "80 % of 976.6 KiB, memory.max of /a/b (cgroup v2)")
             .limit
-            .unwrap()
+            .expect("RAM is always one")
             .headroom,
         Some(1_000_000 - 123)
     );
@@ -172,13 +172,19 @@ fn headroom_is_what_the_tightest_limit_has_left() {
     let tree = tree
         .file(&at("a", "memory.max"), "2000000\n")
         .file(&at("a", "memory.stat"), "inactive_anon 1999999\n");
-    let budget = tree.budget(&[]).unwrap();
+    let budget = tree.budget(&[]).expect("nothing is malformed");
     assert!(budget.to_string().contains("headroom when read: 1 B"), "{budget}");
     // Overfull is zero, not a wrap; unknown is not told.
     let tree = tree.file(&at("a", "memory.stat"), "inactive_anon 3000000\n");
-    assert_eq!(tree.budget(&[]).unwrap().limit.unwrap().headroom, Some(0));
+    assert_eq!(
+        tree.budget(&[]).expect("nothing is malformed").limit.expect("RAM is always one").headroom,
+        Some(0)
+    );
     let tree = tree.file(&at("a", "memory.stat"), "file 1\n");
-    assert_eq!(tree.budget(&[]).unwrap().limit.unwrap().headroom, None);
+    assert_eq!(
+        tree.budget(&[]).expect("nothing is malformed").limit.expect("RAM is always one").headroom,
+        None
+    );
     let v1 = Tree::new("4:memory:/\n", V1)
         .file(&at("memory", "memory.limit_in_bytes"), "1000\n")
         .file(
@@ -187,7 +193,10 @@ fn headroom_is_what_the_tightest_limit_has_left() {
              total_unevictable 7\n",
         )
         .file("proc/meminfo", "Inactive(anon): 1 kB\n");
-    assert_eq!(v1.budget(&[]).unwrap().limit.unwrap().headroom, Some(893));
+    assert_eq!(
+        v1.budget(&[]).expect("nothing is malformed").limit.expect("RAM is always one").headroom,
+        Some(893)
+    );
 }
 
 #[test]
@@ -197,7 +206,7 @@ fn headroom_is_read_again_and_keeps_a_margin_of_every_limit() {
         .file(&at("a", "memory.max"), &format!("{}\n", 100 * MIB))
         .file(&at("a", "memory.stat"), &mebibytes(40))
         .file("proc/meminfo", "MemTotal: 1048576 kB\nInactive(anon): 10 kB\n");
-    let headroom = Headroom::below(&tree.root).unwrap();
+    let headroom = Headroom::below(&tree.root).expect("meminfo is there");
     assert_eq!(headroom.read(), Some(55 * MIB), "a twentieth of 100 MiB is kept");
     let tree = tree.file(&at("a", "memory.stat"), &mebibytes(94));
     assert_eq!(headroom.read(), Some(MIB));
@@ -213,5 +222,9 @@ fn headroom_is_read_again_and_keeps_a_margin_of_every_limit() {
     assert_eq!(headroom.read(), None, "nothing is told any more");
     let large =
         Tree::new("", "").file("proc/meminfo", "MemTotal: 1073741824 kB\nInactive(anon): 0 kB\n");
-    assert_eq!(Headroom::below(&large.root).unwrap().read(), Some(1023 * GIB), "1 GiB at most");
+    assert_eq!(
+        Headroom::below(&large.root).expect("meminfo is there").read(),
+        Some(1023 * GIB),
+        "1 GiB at most"
+    );
 }

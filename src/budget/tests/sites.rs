@@ -24,7 +24,7 @@ fn refused(tree: &Tree, outcome: Result<Budget, Error>) -> Option<String> {
 /// Descriptors that are open below the root of a tree.
 #[cfg(target_os = "linux")]
 fn open_below(tree: &Tree) -> usize {
-    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let descriptors = fs::read_dir("/proc/self/fd").expect("Linux has it");
     let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     links.filter(|link| link.starts_with(&tree.root)).count()
 }
@@ -50,7 +50,7 @@ fn a_file_that_is_refused_is_named_unless_only_the_headroom_needs_it() {
             tree.expect(GIB, "80 % of 1.0 GiB, memory.max of /a (cgroup v2)");
         },
     );
-    assert_eq!(budget.unwrap().limit(), Some(GIB));
+    assert_eq!(budget.expect("the last time nothing is refused").limit(), Some(GIB));
     let named: Vec<_> = files.iter().map(|file| file.as_deref().unwrap_or("")).collect();
     let expected = [
         "proc/self/cgroup",
@@ -70,7 +70,9 @@ fn a_file_that_is_refused_is_named_unless_only_the_headroom_needs_it() {
 fn a_size_that_is_given_needs_none_of_the_files() {
     let tree = grouped();
     let given = [("PLIMSOLL_MEMORY", "1MiB")];
-    let (sites, last) =
-        each_site(|| tree.budget(&given), |_, outcome| assert_eq!(outcome.unwrap().memory(), MIB));
-    assert_eq!((sites, last.unwrap().limit()), (9, Some(GIB)));
+    let (sites, last) = each_site(
+        || tree.budget(&given),
+        |_, outcome| assert_eq!(outcome.expect("the size is given").memory(), MIB),
+    );
+    assert_eq!((sites, last.expect("the last time nothing is refused").limit()), (9, Some(GIB)));
 }

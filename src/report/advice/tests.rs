@@ -135,8 +135,8 @@ fn a_stage_that_says_it_waits_and_computes_is_told_so() {
     assert_eq!(
         suggested(&report),
         "more cores would help, or a quicker screen: its calls compute or are ready to for 98 % of \
-         their time, and its 8 workers have 2 cores; without waits() there would be one for each core, \
-         which is as fast"
+         their time, and its 8 workers have 2 cores; one for each core, without waits(), would \
+         be as fast"
     );
     report.stages[1].on_core = Some((0.23, 0.2));
     let told = suggested(&report);
